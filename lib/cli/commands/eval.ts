@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { writeFileAtomic } from '../../data/atomic-file.js';
+import { loadInstances } from '../../data/instances.js';
+import { writeJsonLines } from '../../data/jsonl.js';
+import { evaluate, formatTable, type MeasureResult, type ModelEvaluation, percent } from '../../eval/index.js';
+import { exclusionProtocol, type MalformedPolicy } from '../../protocol/index.js';
+import type { RankingInstance } from '../../types.js';
+import { evaluateBaselines, readTrainSequences, sequencesBeside } from '../baselines.js';
+import type { CommandContext } from '../context.js';
+import { type LoadedModel, withModelFolder } from '../model-folder.js';
+import {
+  addEngineOptions,
+  type DTypeOption,
+  dtypeOption,
+  type EngineOptions,
+  integerFrom,
+  numberWithin,
+} from '../options.js';
+import { writeStdout } from '../output.js';
+import { openProgress } from '../progress.js';
+
+interface EvalOptions extends EngineOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly output: string;
+  readonly dtype: DTypeOption;
+  readonly limit?: number;
+  readonly trainSequences?: string;
+  readonly wording?: 'labels' | 'compact' | 'compact-phrases';
+  readonly compat?: 'r1-ranker';
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly malformed: MalformedPolicy['policy'];
+  readonly retries: number;
+}
+
+const MAX_TEMPERATURE = 100;
+
+/** `winnow eval`: ranks every instance of a file and measures it next to chance and the baselines. */
+export function registerEval(program: Command, context: CommandContext): void {
+  const command = program
+    .command('eval')
+    .description('measures of a ranker on a file of instances')
+    .requiredOption('--model <dir>', 'model folder in the Hugging Face layout')
+    .requiredOption('--data <file>', 'lines of RankingInstance')
+    .requiredOption('--output <dir>', 'folder for evaluation.json and rankings.jsonl')
+    .addOption(new Option('--protocol <name>', 'how the ranker is asked').choices(['exclusion']).default('exclusion'))
+    .addOption(new Option('--wording <name>', 'of the prompts').choices(['labels', 'compact', 'compact-phrases']))
+    .addOption(
+      new Option('--compat <name>', 'the prompts of a reference, in place of --wording').choices(['r1-ranker']),
+    )
+    .option('--limit <n>', 'only the first n instances', integerFrom(1))
+    .option('--train-sequences <file>', 'for baselines; default: train-sequences.jsonl beside the data')
+    .option('--max-tokens <n>', 'most new tokens of a completion', integerFrom(1), 512)
+    .option('--temperature <t>', '0 = greedy', numberWithin(0, MAX_TEMPERATURE), 0)
+    .option('--seed <s>', 'of samples, orders shown and intervals', integerFrom(0), 0)
+    .addOption(
+      new Option('--malformed <policy>', 'after a malformed completion')
+        .choices(['keep_order', 'retry', 'fail'])
+        .default('keep_order'),
+    )
+    .option('--retries <n>', 'repetitions of the policy retry', integerFrom(0), 1)
+    .addOption(dtypeOption());
+  addEngineOptions(command).action((options: EvalOptions) => runEval(options, context));
+}
+
+async function runEval(options: EvalOptions, context: CommandContext): Promise<void> {
+  const instances = (await loadInstances(options.data)).slice(0, options.limit);
+  const sequencesPath = options.trainSequences ?? sequencesBeside(options.data);
+  const sequences = sequencesPath === undefined ? undefined : await readTrainSequences(sequencesPath);
+  const evaluation = await withModelFolder(options.model, options, context, (loaded) =>
+    evaluateModel(options, instances, loaded, context),
+  );
+  const baselines = sequences ? evaluateBaselines(instances, sequences, options.seed) : {};
+  const { results, ...summary } = evaluation;
+  await writeJsonLines(join(options.output, 'rankings.jsonl'), results);
+  const record = { model: options.model, data: options.data, ...summary, baselines };
+  await writeFileAtomic(join(options.output, 'evaluation.json'), `${JSON.stringify(record, undefined, 1)}\n`);
+  await writeStdout(options.json ? `${JSON.stringify(record)}\n` : report(evaluation, baselines));
+}
+
+async function evaluateModel(
+  options: EvalOptions,
+  instances: readonly RankingInstance[],
+  loaded: LoadedModel,
+  context: CommandContext,
+): Promise<ModelEvaluation> {
+  const { wording, compat, seed, maxTokens, temperature, malformed: policy, retries } = options;
+  const protocol = exclusionProtocol({
+    seed,
+    ...(wording === undefined ? {} : { wording }),
+    ...(compat === undefined ? {} : { compat }),
+  });
+  const { signal } = context;
+  const progress = openProgress('ranked instances', options.json);
+  const generate = loaded.language().generator({ maxTokens, temperature, seed }, { signal });
+  const evaluation = await evaluate(protocol, instances, generate, {
+    malformed: { policy, retries },
+    bootstrap: { seed },
+    signal,
+    onProgress: (done, total) => progress.update(done, total),
+  });
+  progress.end();
+  return evaluation;
+}
+
+/** Measures x 100 with 95 % intervals, one row a ranker; chance is exact. */
+function report(evaluation: ModelEvaluation, baselines: Readonly<Record<string, readonly MeasureResult[]>>): string {
+  const { measures, exclusion, malformedByReason } = evaluation;
+  const cell = ({ mean, low, high }: MeasureResult): string => `${percent(mean)} [${percent(low)}, ${percent(high)}]`;
+  const rows = [
+    ['chance', ...measures.map(({ chance }) => percent(chance))],
+    ...Object.entries(baselines).map(([name, results]) => [name, ...results.map(cell)]),
+    ['model', ...measures.map(cell)],
+  ];
+  const columns = [{ title: '' }, ...measures.map(({ name }) => ({ title: name, align: 'right' as const }))];
+  const exclusionLine = exclusion
+    ? `exclusion accuracy ${percent(exclusion.accuracy)} (chance ${percent(exclusion.chance)}) over ${exclusion.count} steps\n`
+    : '';
+  const reasons = Object.entries(malformedByReason).map(([reason, count]) => `${reason} ${count}`);
+  return (
+    formatTable(columns, rows) +
+    exclusionLine +
+    `malformed ${percent(evaluation.malformedRate)} % of completions${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}\n` +
+    `${evaluation.instances} instances, ${evaluation.calls} calls, ${evaluation.completionTokens} tokens, ` +
+    `${evaluation.seconds.toFixed(1)} s\n`
+  );
+}

@@ -1,0 +1,218 @@
+/** The hand-written types of everything the native addon exports; a test compares them with the live exports. */
+
+export type DTypeName = 'f32' | 'bf16';
+export type DeviceName = 'cpu' | 'reference' | 'cuda';
+
+/** Opaque, type-tagged handles; they can only be made by the addon. */
+export interface SessionHandle {
+  readonly __session: never;
+}
+export interface ModelHandle {
+  readonly __model: never;
+}
+
+/** Plain numbers of a decoder; mirrors native/model/config.h. */
+export interface NativeModelConfig {
+  vocabulary: number;
+  width: number;
+  feedForward: number;
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  maxPositions: number;
+  normEpsilon: number;
+  qkvBias: boolean;
+  outputBias: boolean;
+  qkNorm: boolean;
+  tiedHead: boolean;
+  ropeTheta: number;
+  ropeScaling: 'none' | 'linear' | 'llama3';
+  ropeFactor: number;
+  ropeLowFrequency: number;
+  ropeHighFrequency: number;
+  ropeOriginalPositions: number;
+}
+
+/** Sequences as one flat array: sequence s is tokens[offsets[s] .. offsets[s + 1]). */
+export interface FlatSequences {
+  tokens: Int32Array;
+  /** Length sequences + 1, ascending, first 0. */
+  offsets: Float64Array;
+}
+
+/** Every long call takes these last. `id` names the call for `cancelCall`. */
+export interface CallControl {
+  id: number;
+  onProgress?: (done: number, total: number) => void;
+}
+
+export interface NativeGenerateRequest extends FlatSequences {
+  /** Identity of each prompt for the random numbers; integers below 2^53. */
+  promptKeys: Float64Array;
+  maxTokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  /** Integer below 2^53. */
+  seed: number;
+  completionsPerPrompt: number;
+  ignoreStopTokens: boolean;
+  stopTokens: Int32Array;
+  stopStrings: string[];
+  /** UTF-8 bytes of token t: tokenBytes[tokenByteOffsets[t] .. tokenByteOffsets[t + 1]); empty without stop strings. */
+  tokenBytes: Uint8Array;
+  tokenByteOffsets: Float64Array;
+  maxBatch: number;
+  maxKvBytes: number;
+  prefillTokens: number;
+}
+
+export type StopReason = 'stop_token' | 'stop_string' | 'length' | 'context';
+
+/** Completion c (= prompt * n + sample) is tokens[offsets[c] .. offsets[c + 1]); logprobs are aligned with tokens. */
+export interface NativeGenerateResult extends FlatSequences {
+  logprobs: Float32Array;
+  stop: StopReason[];
+  statistics: {
+    promptTokens: number;
+    prefilledTokens: number;
+    decodedTokens: number;
+    prefillSeconds: number;
+    decodeSeconds: number;
+  };
+}
+
+export interface NativeScoreRequest extends FlatSequences {
+  temperature: number;
+  maxBatchTokens: number;
+}
+
+export interface NativeLossRequest extends FlatSequences {
+  kind: 'supervised' | 'policy_gradient';
+  /** Aligned with tokens; 0 = no loss on this token. */
+  weight: Float32Array;
+  advantage?: Float32Array;
+  oldLogprob?: Float32Array;
+  referenceLogprob?: Float32Array;
+  clipLow: number;
+  clipHigh: number;
+  klCoefficient: number;
+  entropyCoefficient: number;
+  temperature: number;
+  maxBatchTokens: number;
+  headChunkRows: number;
+}
+
+export interface NativeLossResult {
+  /** Sums over loss entries, each times its weight. */
+  loss: number;
+  policyLoss: number;
+  kl: number;
+  entropy: number;
+  logRatio: number;
+  absoluteLogRatio: number;
+  maxAbsoluteLogRatio: number;
+  clipped: number;
+  entries: number;
+  /** Per token, NaN where weight is 0. */
+  logprobs: Float32Array;
+  forestTokens: number;
+  sequenceTokens: number;
+  forwardSeconds: number;
+  headSeconds: number;
+  backwardSeconds: number;
+}
+
+export interface NativeUpdateRequest {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  /** 0 = no clipping. */
+  maxGradientNorm: number;
+  /** 1-based. */
+  step: number;
+}
+
+export interface NativeUpdateResult {
+  gradientNorm: number;
+  skipped: boolean;
+}
+
+export interface NativeMemoryPlan {
+  weightsBytes: number;
+  optimizerBytes: number;
+  activationsBytes: number;
+  headBytes: number;
+  kvStoreBytes: number;
+}
+
+export interface BuildInfo {
+  version: string;
+  builder: 'cmake' | 'gyp';
+  compiler: string;
+  napiVersion: number;
+  instructionSets: string[];
+  cuda: boolean;
+}
+
+export interface BackendReport {
+  device: DeviceName;
+  usable: boolean;
+  /** The instruction set or device chosen, or why the backend is not usable. */
+  detail: string;
+}
+
+export type ModelSource =
+  | { kind: 'files'; paths: string[] }
+  | { kind: 'random'; seed: number; standardDeviation: number };
+
+export interface Addon {
+  buildInfo(): BuildInfo;
+  backends(): BackendReport[];
+  /** Owns a thread and a pool of `threads`; 0 = every core of the affinity mask. */
+  openSession(options: { device: DeviceName; threads: number }): SessionHandle;
+  /** What the session got: the device, its instruction set and the number of compute threads. */
+  sessionInfo(session: SessionHandle): { device: DeviceName; instructions: string; threads: number };
+  /** Refuses new calls, waits for those made before, frees everything; idempotent. */
+  closeSession(session: SessionHandle): Promise<void>;
+  /** Sets the CancelToken of a running or queued call; unknown ids are ignored. */
+  cancelCall(session: SessionHandle, id: number): void;
+
+  createModel(
+    session: SessionHandle,
+    request: { config: NativeModelConfig; dtype: DTypeName; source: ModelSource },
+    control: CallControl,
+  ): Promise<ModelHandle>;
+  disposeModel(model: ModelHandle): Promise<void>;
+  saveModel(model: ModelHandle, request: { path: string; dtype: DTypeName }, control: CallControl): Promise<void>;
+  score(model: ModelHandle, request: NativeScoreRequest, control: CallControl): Promise<Float32Array>;
+  generate(model: ModelHandle, request: NativeGenerateRequest, control: CallControl): Promise<NativeGenerateResult>;
+  /** Allocates masters, gradients and moments. */
+  enableTraining(model: ModelHandle, control: CallControl): Promise<void>;
+  accumulateGradients(model: ModelHandle, request: NativeLossRequest, control: CallControl): Promise<NativeLossResult>;
+  applyGradients(model: ModelHandle, request: NativeUpdateRequest, control: CallControl): Promise<NativeUpdateResult>;
+  saveOptimizerState(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
+  loadOptimizerState(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
+  /** A copy as f32, for inspection and tests. */
+  readTensor(
+    model: ModelHandle,
+    request: { name: string; what: 'value' | 'gradient' | 'moment1' | 'moment2' },
+    control: CallControl,
+  ): Promise<Float32Array>;
+  planTraining(request: {
+    config: NativeModelConfig;
+    dtype: DTypeName;
+    maxBatchTokens: number;
+    headChunkRows: number;
+  }): NativeMemoryPlan;
+  /** Micro-benchmarks: one timed run of a kernel at a shape; see bench/. */
+  benchmark(
+    session: SessionHandle,
+    request: { name: string; shape: Record<string, number>; dtype: DTypeName; repeats: number },
+    control: CallControl,
+  ): Promise<{ seconds: Float64Array; flops: number; bytes: number; checksum: number }>;
+}

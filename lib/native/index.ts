@@ -1,0 +1,46 @@
+/** The engine: sessions, models, and model folders. The only importer of the native addon. */
+export type {
+  BackendReport,
+  BuildInfo,
+  DeviceName,
+  DTypeName,
+  ModelSource,
+  NativeGenerateResult,
+  NativeMemoryPlan,
+  NativeModelConfig,
+  NativeUpdateResult as UpdateResult,
+  StopReason,
+} from './addon-types.js';
+export { loadAddon } from './binding.js';
+export type { CallOptions } from './calls.js';
+export type { Model, TensorPart } from './model.js';
+export {
+  type Architecture,
+  formatModelConfig,
+  type ModelConfigExtras,
+  parseModelConfig,
+  type RawConfig,
+} from './model-config.js';
+export { type ModelFolder, readModelFolder, writeModelConfig } from './pretrained.js';
+export type {
+  GeneratedCompletion,
+  GenerateRequest,
+  GenerateResult,
+  LossRequest,
+  LossResult,
+  ScoreRequest,
+  UpdateRequest,
+} from './requests.js';
+export {
+  type BenchmarkRequest,
+  type BenchmarkResult,
+  backends,
+  buildInfo,
+  type CreateModelRequest,
+  openSession,
+  type PlanTrainingRequest,
+  planTraining,
+  type Session,
+  type SessionOptions,
+  totalBytes,
+} from './session.js';

@@ -1,0 +1,135 @@
+import type { Addon, DTypeName, ModelHandle, NativeModelConfig, NativeUpdateResult } from './addon-types.js';
+import type { CallOptions, CallRunner } from './calls.js';
+import { splitByOffsets } from './checks.js';
+import {
+  fromNativeGenerate,
+  type GenerateRequest,
+  type GenerateResult,
+  type LossRequest,
+  type LossResult,
+  type ScoreRequest,
+  toNativeGenerate,
+  toNativeLoss,
+  toNativeScore,
+  toNativeUpdate,
+  type UpdateRequest,
+} from './requests.js';
+
+/** What is kept of a tensor: the weight itself, and when training its gradient and AdamW's moments. */
+export type TensorPart = 'value' | 'gradient' | 'moment1' | 'moment2';
+
+interface ModelParts {
+  addon: Addon;
+  calls: CallRunner;
+  handle: ModelHandle;
+  config: NativeModelConfig;
+  dtype: DTypeName;
+}
+
+/**
+ * A decoder on a session. Every call copies its arrays in, runs after the calls made before it, and rejects
+ * with a WinnowError: ERR_ARGUMENT, ERR_DISPOSED, ERR_SESSION_CLOSED and those named below.
+ */
+export class Model {
+  readonly config: NativeModelConfig;
+  readonly dtype: DTypeName;
+  readonly #addon: Addon;
+  readonly #calls: CallRunner;
+  readonly #handle: ModelHandle;
+  #trains = false;
+
+  /** Use `session.createModel`. */
+  constructor(parts: ModelParts) {
+    this.#addon = parts.addon;
+    this.#calls = parts.calls;
+    this.#handle = parts.handle;
+    this.config = parts.config;
+    this.dtype = parts.dtype;
+  }
+
+  /** Whether `enableTraining` has been done. */
+  get trains(): boolean {
+    return this.#trains;
+  }
+
+  /**
+   * Log-probabilities: result[s][i] = log p(token i | tokens before i); the first entry of each is NaN.
+   *
+   * @throws WinnowError ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH, ERR_MEMORY_PLAN
+   */
+  async score(request: ScoreRequest, options?: CallOptions): Promise<Float32Array[]> {
+    const native = toNativeScore(request);
+    const flat = await this.#calls.run((control) => this.#addon.score(this.#handle, native, control), options);
+    return splitByOffsets(flat, native.offsets);
+  }
+
+  /**
+   * Samples completions. Sample i of a prompt depends on (seed, prompt key, i) and the prompt alone.
+   *
+   * @throws WinnowError ERR_PROMPT_EMPTY, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH, ERR_MEMORY_PLAN
+   */
+  async generate(request: GenerateRequest, options?: CallOptions): Promise<GenerateResult> {
+    const native = toNativeGenerate(request);
+    const prompts = request.prompts.length;
+    const result = await this.#calls.run((control) => this.#addon.generate(this.#handle, native, control), options);
+    return fromNativeGenerate(result, prompts);
+  }
+
+  /**
+   * Allocates f32 masters, gradients and moments.
+   *
+   * @throws WinnowError ERR_MEMORY_PLAN
+   */
+  async enableTraining(options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.enableTraining(this.#handle, control), options);
+    this.#trains = true;
+  }
+
+  /**
+   * Adds the gradient of the loss to the parameters' gradients.
+   *
+   * @throws WinnowError ERR_NOT_TRAINING, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH, ERR_MEMORY_PLAN
+   */
+  async accumulateGradients(request: LossRequest, options?: CallOptions): Promise<LossResult> {
+    const native = toNativeLoss(request);
+    const result = await this.#calls.run(
+      (control) => this.#addon.accumulateGradients(this.#handle, native, control),
+      options,
+    );
+    return { ...result, logprobs: splitByOffsets(result.logprobs, native.offsets) };
+  }
+
+  /** Clips, steps AdamW and zeroes the gradients; a non-finite gradient changes nothing and says `skipped`. */
+  async applyGradients(request: UpdateRequest, options?: CallOptions): Promise<NativeUpdateResult> {
+    const native = toNativeUpdate(request);
+    return this.#calls.run((control) => this.#addon.applyGradients(this.#handle, native, control), options);
+  }
+
+  /** Writes one safetensors file under Hugging Face names, whole or not at all. Throws ERR_FILE_WRITE. */
+  async save(path: string, dtype: DTypeName, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveModel(this.#handle, { path, dtype }, control), options);
+  }
+
+  /** Masters and moments, bit for bit, in safetensors. */
+  async saveOptimizerState(path: string, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveOptimizerState(this.#handle, { path }, control), options);
+  }
+
+  async loadOptimizerState(path: string, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.loadOptimizerState(this.#handle, { path }, control), options);
+  }
+
+  /** A copy of a tensor as f32, under its Hugging Face name. Throws ERR_TENSOR_MISSING, ERR_NOT_TRAINING. */
+  async readTensor(name: string, what: TensorPart = 'value', options?: CallOptions): Promise<Float32Array> {
+    return this.#calls.run((control) => this.#addon.readTensor(this.#handle, { name, what }, control), options);
+  }
+
+  /** Frees the memory after the calls made before; later calls reject with ERR_DISPOSED. May be called again. */
+  dispose(): Promise<void> {
+    return this.#calls.settle(() => this.#addon.disposeModel(this.#handle));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,155 @@
+import type {
+  Addon,
+  BackendReport,
+  BuildInfo,
+  DeviceName,
+  DTypeName,
+  ModelSource,
+  NativeMemoryPlan,
+  NativeModelConfig,
+  SessionHandle,
+} from './addon-types.js';
+import { loadAddon } from './binding.js';
+import { type CallOptions, CallRunner, callNow } from './calls.js';
+import { argumentError, knownKeys } from './checks.js';
+import { Model } from './model.js';
+
+export interface SessionOptions {
+  /** `auto` (the default) is `cuda` where it is usable and `cpu` elsewhere; a named device is used or refused. */
+  device?: 'auto' | DeviceName;
+  /** Compute threads; 0 (the default) is every core that the process may use. */
+  threads?: number;
+}
+
+export interface CreateModelRequest {
+  config: NativeModelConfig;
+  /** Format of the weights and of both operands of every product with them. */
+  dtype: DTypeName;
+  source: ModelSource;
+}
+
+export interface BenchmarkRequest {
+  /** `peak`, `stream`, `linear_forward`, `linear_backward_input` or `linear_backward_weight`. */
+  name: string;
+  /** For the linear ones: rows `m`, outputs `n`, inputs `k`. */
+  shape?: Record<string, number>;
+  dtype?: DTypeName;
+  repeats?: number;
+}
+
+export interface BenchmarkResult {
+  /** Wall time of each repeat. */
+  seconds: Float64Array;
+  /** Operations and bytes of one repeat. */
+  flops: number;
+  bytes: number;
+  checksum: number;
+}
+
+/**
+ * A device with a native thread of its own. Calls run one at a time, in the order they were made; the
+ * event loop stays free. An idle session does not keep the process alive.
+ */
+export class Session {
+  readonly device: DeviceName;
+  /** Compute threads in use. */
+  readonly threads: number;
+  /** The instruction set chosen, e.g. `avx2`. */
+  readonly instructions: string;
+  readonly #addon: Addon;
+  readonly #handle: SessionHandle;
+  readonly #calls: CallRunner;
+
+  /** Use `openSession`. */
+  constructor(addon: Addon, handle: SessionHandle) {
+    this.#addon = addon;
+    this.#handle = handle;
+    this.#calls = new CallRunner(addon, handle);
+    const info = callNow(() => addon.sessionInfo(handle));
+    this.device = info.device;
+    this.threads = info.threads;
+    this.instructions = info.instructions;
+  }
+
+  /**
+   * Loads weights from safetensors files, or draws them at random.
+   *
+   * @throws WinnowError ERR_MODEL_CONFIG, ERR_FILE_OPEN, ERR_FILE_FORMAT, ERR_TENSOR_MISSING, ERR_SHAPE,
+   *   ERR_MEMORY_PLAN
+   */
+  async createModel(request: CreateModelRequest, options?: CallOptions): Promise<Model> {
+    knownKeys('createModel', request, ['config', 'dtype', 'source']);
+    const config = { ...request.config };
+    const native = { config, dtype: request.dtype, source: request.source };
+    const handle = await this.#calls.run((control) => this.#addon.createModel(this.#handle, native, control), options);
+    return new Model({ addon: this.#addon, calls: this.#calls, handle, config, dtype: request.dtype });
+  }
+
+  /** One timed run of a kernel, for `winnow bench`. */
+  benchmark(request: BenchmarkRequest, options?: CallOptions): Promise<BenchmarkResult> {
+    const { name, shape = {}, dtype = 'f32', repeats = 5 } = request;
+    return this.#calls.run(
+      (control) => this.#addon.benchmark(this.#handle, { name, shape, dtype, repeats }, control),
+      options,
+    );
+  }
+
+  /** Refuses new calls, waits for those already made, then frees every model. May be called again. */
+  close(): Promise<void> {
+    return this.#calls.settle(() => this.#addon.closeSession(this.#handle));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function chooseDevice(addon: Addon, device: 'auto' | DeviceName): DeviceName {
+  if (device !== 'auto') return device;
+  const cuda = addon.backends().find((report) => report.device === 'cuda');
+  return cuda?.usable ? 'cuda' : 'cpu';
+}
+
+/**
+ * Opens a session.
+ *
+ * @throws WinnowError ERR_NATIVE_NOT_FOUND, ERR_ARGUMENT, ERR_CPU_UNSUPPORTED, ERR_CUDA_NOT_BUILT
+ */
+export function openSession(options: SessionOptions = {}): Session {
+  knownKeys('openSession', options, ['device', 'threads']);
+  const { device = 'auto', threads = 0 } = options;
+  const devices = ['auto', 'cpu', 'reference', 'cuda'];
+  if (!devices.includes(device)) throw argumentError('openSession.device', devices.join(', '), device);
+  const addon = loadAddon();
+  return callNow(() => new Session(addon, addon.openSession({ device: chooseDevice(addon, device), threads })));
+}
+
+/** What each backend can do on this machine, or why it cannot. */
+export function backends(): BackendReport[] {
+  const addon = loadAddon();
+  return callNow(() => addon.backends());
+}
+
+export function buildInfo(): BuildInfo {
+  const addon = loadAddon();
+  return callNow(() => addon.buildInfo());
+}
+
+export interface PlanTrainingRequest {
+  config: NativeModelConfig;
+  dtype: DTypeName;
+  maxBatchTokens?: number;
+  headChunkRows?: number;
+}
+
+/** Memory that training would take, in bytes, before anything is allocated. */
+export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
+  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64 } = request;
+  const addon = loadAddon();
+  return callNow(() => addon.planTraining({ config, dtype, maxBatchTokens, headChunkRows }));
+}
+
+/** The sum of a plan, in bytes. */
+export function totalBytes(plan: NativeMemoryPlan): number {
+  return plan.weightsBytes + plan.optimizerBytes + plan.activationsBytes + plan.headBytes + plan.kvStoreBytes;
+}

@@ -1,0 +1,137 @@
+import { WinnowError } from '../errors.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { Completion, Prompt } from '../types.js';
+
+/** What is used of a native `Model`; anything with this shape serves, a test's fake too. */
+export interface GenerativeModel {
+  readonly config: { readonly vocabulary: number; readonly maxPositions: number };
+  generate(
+    request: {
+      prompts: Int32Array[];
+      promptKeys?: number[];
+      maxTokens: number;
+      temperature?: number;
+      topK?: number;
+      topP?: number;
+      minP?: number;
+      seed?: number;
+      completionsPerPrompt?: number;
+      stopTokens?: number[];
+      stopStrings?: string[];
+      tokenBytes?: Uint8Array[];
+      maxBatch?: number;
+      maxKvBytes?: number;
+    },
+    options?: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
+  ): Promise<{
+    completions: { tokens: Int32Array; logprobs: Float32Array; stop: Completion['stop'] }[][];
+  }>;
+}
+
+export interface CompleteRequest {
+  readonly maxTokens: number;
+  /** Default 1; 0 = greedy. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  /** Completions per prompt; default 1. */
+  readonly n?: number;
+  readonly seed?: number;
+  /** Identity of each prompt for the random numbers; default 0, 1, 2, ... */
+  readonly promptKeys?: readonly number[];
+  readonly stopStrings?: readonly string[];
+  readonly maxBatch?: number;
+  readonly maxKvBytes?: number;
+}
+
+export interface CompleteOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A model with its tokenizer: prompts in, texts out. */
+export class LanguageModel {
+  readonly model: GenerativeModel;
+  readonly tokenizer: Tokenizer;
+  readonly stopTokens: readonly number[];
+  #tokenBytes: Uint8Array[] | undefined;
+
+  /**
+   * @param options.stopTokens default: the tokenizer's end-of-sequence token
+   * @throws WinnowError ERR_TOKENIZER_VOCABULARY when the tokenizer can yield ids that the model does not have
+   */
+  constructor(model: GenerativeModel, tokenizer: Tokenizer, options: { stopTokens?: readonly number[] } = {}) {
+    if (tokenizer.vocabularySize > model.config.vocabulary) {
+      throw new WinnowError('ERR_TOKENIZER_VOCABULARY', 'the tokenizer does not fit the model', {
+        expected: `at most ${model.config.vocabulary} tokens, the model's vocabulary`,
+        received: String(tokenizer.vocabularySize),
+        hint: 'take tokenizer.json from the folder of this model',
+      });
+    }
+    this.model = model;
+    this.tokenizer = tokenizer;
+    const eos = tokenizer.eosTokenId;
+    this.stopTokens = options.stopTokens ?? (eos === undefined ? [] : [eos]);
+  }
+
+  /**
+   * The token ids of a prompt: the chat template over its messages, then its prefix. A prompt without messages is its prefix.
+   *
+   * @throws WinnowError ERR_PROMPT_EMPTY, ERR_CONTEXT_LENGTH, ERR_CHAT_TEMPLATE_MISSING
+   */
+  render(prompt: Pick<Prompt, 'messages' | 'prefix'>): Int32Array {
+    const chat =
+      prompt.messages.length === 0 ? '' : this.tokenizer.renderChat(prompt.messages, { addGenerationPrompt: true });
+    const tokens = this.tokenizer.encode(chat + prompt.prefix);
+    if (tokens.length === 0) {
+      throw new WinnowError('ERR_PROMPT_EMPTY', 'a prompt has no tokens', { expected: 'at least one token' });
+    }
+    if (tokens.length >= this.model.config.maxPositions) {
+      throw new WinnowError('ERR_CONTEXT_LENGTH', 'a prompt leaves no room for a completion', {
+        expected: `fewer tokens than the ${this.model.config.maxPositions} positions of the model`,
+        received: String(tokens.length),
+        hint: 'shorten the history or the candidate texts',
+      });
+    }
+    return tokens;
+  }
+
+  /** The text of sampled tokens, without the stop token that ended them. */
+  textOf(tokens: Int32Array, stop: Completion['stop']): string {
+    return this.tokenizer.decode(stop === 'stop_token' ? tokens.subarray(0, -1) : tokens);
+  }
+
+  /** `n` completions for every prompt, in the order of the prompts. */
+  async complete(
+    prompts: readonly Pick<Prompt, 'messages' | 'prefix'>[],
+    request: CompleteRequest,
+    options: CompleteOptions = {},
+  ): Promise<Completion[][]> {
+    if (prompts.length === 0) return [];
+    const { n, promptKeys, stopStrings, ...sampling } = request;
+    if (stopStrings?.length) this.#tokenBytes ??= this.tokenizer.tokenBytes();
+    const { completions } = await this.model.generate(
+      {
+        ...sampling,
+        prompts: prompts.map((prompt) => this.render(prompt)),
+        stopTokens: [...this.stopTokens],
+        completionsPerPrompt: n ?? 1,
+        ...(promptKeys ? { promptKeys: [...promptKeys] } : {}),
+        ...(stopStrings?.length ? { stopStrings: [...stopStrings], tokenBytes: this.#tokenBytes as Uint8Array[] } : {}),
+      },
+      options,
+    );
+    return completions.map((group) =>
+      group.map(({ tokens, logprobs, stop }) => ({ tokens, logprobs, stop, text: this.textOf(tokens, stop) })),
+    );
+  }
+
+  /** A generator for `rankAll`: one completion per prompt, drawn by the keys that the driver gives. */
+  generator(request: Omit<CompleteRequest, 'n' | 'promptKeys'>, options: CompleteOptions = {}) {
+    return async (prompts: readonly Prompt[], { promptKeys }: { readonly promptKeys: readonly number[] }) => {
+      const groups = await this.complete(prompts, { ...request, promptKeys }, options);
+      return groups.map((group) => group[0] as Completion);
+    };
+  }
+}

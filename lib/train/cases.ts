@@ -1,0 +1,76 @@
+/** Training cases: which prompt of which instance a position of a stage stands for. A pure function of (seed, stage, position). */
+import { stableKey } from '../random.js';
+import type { Prompt, Protocol, RankingInstance } from '../types.js';
+import { DataOrder } from './data-order.js';
+
+export interface PromptCase {
+  readonly instance: RankingInstance;
+  readonly prompt: Prompt;
+  /** Identity for the random numbers; differs from position to position. */
+  readonly key: number;
+}
+
+/** Numbers of candidates, drawn uniformly from minimum .. maximum. */
+export interface SizeRange {
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+/** A protocol that can make prompts for random subsets of the candidates, such as `exclusion`. */
+export interface ExpandingProtocol extends Protocol<unknown> {
+  trainingCases(
+    instance: RankingInstance,
+    options: { readonly sizes: SizeRange & { readonly count: number }; readonly seed: number },
+  ): readonly { readonly prompt: Prompt }[];
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the state of a protocol is its own business
+export type AnyProtocol = Protocol<any>;
+
+export class CaseSource {
+  readonly #instances: readonly RankingInstance[];
+  readonly #protocol: AnyProtocol;
+  readonly #sizes: SizeRange;
+  readonly #seed: number;
+  readonly #stage: string;
+  readonly #order: DataOrder;
+
+  /** `stage` keeps the draws of different stages apart. */
+  constructor(
+    instances: readonly RankingInstance[],
+    protocol: AnyProtocol,
+    sizes: SizeRange,
+    seed: number,
+    stage: string,
+  ) {
+    this.#instances = instances;
+    this.#protocol = protocol;
+    this.#sizes = sizes;
+    this.#seed = seed;
+    this.#stage = stage;
+    this.#order = new DataOrder(instances.length, seed, stage);
+  }
+
+  slice(start: number, count: number): PromptCase[] {
+    return Array.from({ length: count }, (_, offset) => this.at(start + offset));
+  }
+
+  at(position: number): PromptCase {
+    const instance = this.#instances[this.#order.at(position)] as RankingInstance;
+    const key = stableKey('case', this.#seed, this.#stage, position);
+    return { instance, key, prompt: this.#promptOf(instance, key) };
+  }
+
+  /** A protocol without subsets is trained on the prompts of its first step. */
+  #promptOf(instance: RankingInstance, key: number): Prompt {
+    const protocol = this.#protocol;
+    const prompts = canExpand(protocol)
+      ? protocol.trainingCases(instance, { sizes: { ...this.#sizes, count: 1 }, seed: key }).map(({ prompt }) => prompt)
+      : protocol.prompts(protocol.start(instance));
+    return prompts[0] as Prompt;
+  }
+}
+
+export function canExpand(protocol: AnyProtocol): protocol is ExpandingProtocol {
+  return typeof (protocol as Partial<ExpandingProtocol>).trainingCases === 'function';
+}

@@ -1,0 +1,159 @@
+/**
+ * Checkpoints: `checkpoints/step-00000050/` in the Hugging Face layout plus `trainer_state/`. A checkpoint is written
+ * under another name, flushed, and renamed: the rename is the instant at which it exists. What a crash leaves behind
+ * has a name that starts with a dot, and is never read. `latest` names the newest one, for people and scripts; resuming
+ * trusts only what it verified itself.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import * as z from 'zod';
+import { WinnowError } from '../errors.js';
+import { outputError, syncPath, syncTree, writeFileAtomically, writing } from './output.js';
+
+const kCount = z.number().int().nonnegative();
+
+/** Everything besides weights and moments that a run needs to continue. Random numbers and data order are functions of these. */
+const TrainerStateSchema = z.strictObject({
+  version: z.literal(1),
+  /** The settings that decide the numbers, as JSON; a run may only be resumed with the same ones. */
+  configuration: z.string(),
+  /** Steps done, over all stages. */
+  step: kCount,
+  /** Index of the current stage, and the steps done in it. */
+  stage: kCount,
+  stageStep: kCount,
+  /** Updates made by the optimizer in this stage; skipped ones are not counted. */
+  optimizerStep: kCount,
+  /** The last step whose evaluation is in the journal, or -1. */
+  evaluatedStep: z.number().int().min(-1),
+  /** Training examples (supervised) or prompts (GRPO) consumed in this stage. */
+  dataCursor: kCount,
+  totals: z.strictObject({ tokens: kCount, skippedSteps: kCount, stepsWithoutSignal: kCount }),
+  journal: z.strictObject({ metrics: kCount, timing: kCount, samples: kCount }),
+});
+export type TrainerState = z.infer<typeof TrainerStateSchema>;
+
+const ManifestSchema = z.record(z.string(), kCount);
+/** Names inside a checkpoint. */
+export const kWeightsFile = 'model.safetensors';
+export const kOptimizerFile = join('trainer_state', 'optimizer.safetensors');
+const kManifest = join('trainer_state', 'manifest.json');
+
+export interface Checkpoint {
+  /** The model folder. */
+  readonly path: string;
+  readonly name: string;
+}
+
+export function checkpointName(step: number): string {
+  return `step-${String(step).padStart(8, '0')}`;
+}
+
+/**
+ * Makes checkpoint `name` under `root` and keeps the last `keep`. `write` fills the folder it is given; whatever it
+ * throws, nothing stays behind. An existing checkpoint of that name is left as it is.
+ */
+export async function writeCheckpoint(
+  root: string,
+  name: string,
+  keep: number,
+  write: (folder: string) => Promise<void>,
+): Promise<Checkpoint> {
+  const path = join(root, name);
+  if (existsSync(path)) return { path, name };
+  const temporary = join(root, `.writing-${name}-${process.pid}`);
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(join(temporary, 'trainer_state'), { recursive: true });
+    await write(temporary);
+    writeFileAtomically(join(temporary, kManifest), JSON.stringify(listFiles(temporary)));
+    syncTree(temporary);
+    renameSync(temporary, path);
+    syncPath(root);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw outputError(path, error);
+  }
+  writeFileAtomically(join(root, 'latest'), `${name}\n`);
+  removeOld(root, keep);
+  return { path, name };
+}
+
+/** The newest checkpoint whose files are all there, or undefined. Leftovers of a crash are skipped. */
+export function newestCheckpoint(root: string): Checkpoint | undefined {
+  const name = completeNames(root).at(-1);
+  return name === undefined ? undefined : { path: join(root, name), name };
+}
+
+/** Deletes what a killed process left: half-written checkpoints and half-deleted ones. */
+export function removeLeftovers(root: string): void {
+  if (!existsSync(root)) return;
+  for (const name of readdirSync(root)) {
+    if (!/^\.(writing|deleting)-step-/.test(name)) continue;
+    writing(join(root, name), () => rmSync(join(root, name), { recursive: true, force: true }));
+  }
+}
+
+export function writeTrainerState(folder: string, state: TrainerState): void {
+  writeFileAtomically(join(folder, 'trainer_state', 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
+}
+
+/** Throws ERR_CHECKPOINT when the state is not one this version wrote. */
+export function readTrainerState(checkpoint: Checkpoint): TrainerState {
+  const path = join(checkpoint.path, 'trainer_state', 'state.json');
+  const parsed = TrainerStateSchema.safeParse(readJson(path));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new WinnowError('ERR_CHECKPOINT', `${path} is not a trainer state of this version`, {
+    received: `${issue?.path.join('.') || 'the file'}: ${issue?.message}`,
+    hint: 'start a new run from this checkpoint as a model folder',
+  });
+}
+
+function completeNames(root: string): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => /^step-\d+$/.test(name) && isComplete(join(root, name)))
+    .sort();
+}
+
+function isComplete(path: string): boolean {
+  const manifest = ManifestSchema.safeParse(readJson(join(path, kManifest)));
+  if (!manifest.success) return false;
+  return Object.entries(manifest.data).every(([file, size]) => sizeOf(join(path, file)) === size);
+}
+
+function removeOld(root: string, keep: number): void {
+  for (const name of completeNames(root).slice(0, -keep)) {
+    // Renamed first, so that a kill half-way through the deletion leaves nothing that looks like a checkpoint.
+    const doomed = join(root, `.deleting-${name}`);
+    writing(join(root, name), () => {
+      renameSync(join(root, name), doomed);
+      rmSync(doomed, { recursive: true, force: true });
+    });
+  }
+}
+
+/** Sizes in bytes by path relative to `folder`. */
+function listFiles(folder: string): Record<string, number> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const sizes = files.map((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    return [relative(folder, path), statSync(path).size] as const;
+  });
+  return Object.fromEntries(sizes.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
+}
+
+function readJson(path: string): unknown {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,215 @@
+/** The settings of a run: one schema for YAML files and for objects given to `train`. Every key and every default is here. */
+import * as z from 'zod';
+
+const kCount = z.number().int().positive();
+const kIndex = z.number().int().nonnegative();
+const kFraction = z.number().min(0).max(1);
+
+const kScratch = z.strictObject({
+  width: kCount,
+  layers: kCount,
+  heads: kCount,
+  /** Default: `heads`. */
+  kvHeads: kCount.optional(),
+  /** Default: width / heads. */
+  headDim: kCount.optional(),
+  /** Default: 8/3 of the width, rounded up to a multiple of 8. */
+  feedForward: kCount.optional(),
+  maxPositions: kCount.default(1024),
+  tiedHead: z.boolean().default(true),
+  /** The Qwen3 form: queries and keys are normalised. False gives the Llama form. */
+  qkNorm: z.boolean().default(true),
+  ropeTheta: z.number().positive().default(10_000),
+  standardDeviation: z.number().positive().default(0.02),
+});
+
+const kModel = z.strictObject({
+  /** A folder in the Hugging Face layout. */
+  folder: z.string().min(1).optional(),
+  /** A decoder with random weights, and a word tokenizer made from the texts of the task. */
+  scratch: kScratch.optional(),
+  dtype: z.enum(['f32', 'bf16']).default('f32'),
+});
+
+/** Default of every `seed` of a task: the seed of the run. */
+const kTask = z.discriminatedUnion('name', [
+  z.strictObject({
+    name: z.literal('synthetic'),
+    seed: kIndex.optional(),
+    users: kCount.default(400),
+    testShare: z.number().gt(0).lt(1).optional(),
+    genres: kCount.optional(),
+    wordsPerGenre: kCount.optional(),
+    noiseWords: kIndex.optional(),
+    itemsPerGenre: kCount.optional(),
+    candidates: kCount.optional(),
+    history: kCount.optional(),
+    fidelity: z.number().gt(0).max(1).optional(),
+  }),
+  z.strictObject({
+    name: z.literal('Rec-Movie'),
+    /** A folder with RecBole atomic files. */
+    source: z.string().min(1),
+    seed: kIndex.optional(),
+    users: kCount.optional(),
+    history: kCount.optional(),
+    negatives: kCount.optional(),
+    window: z.enum(['first', 'last']).optional(),
+    /** Instances per training user, from stretches of the user's whole sequence. */
+    trainWindows: kCount.optional(),
+    testShare: z.number().gt(0).lt(1).optional(),
+  }),
+]);
+
+const kProtocol = z.discriminatedUnion('name', [
+  z.strictObject({
+    name: z.literal('exclusion'),
+    wording: z.enum(['labels', 'compact', 'compact-phrases']).optional(),
+    compat: z.literal('r1-ranker').optional(),
+    compatVariant: z.enum(['training', 'evaluation']).optional(),
+    labelStyle: z.enum(['letters', 'numbers']).optional(),
+    seed: kIndex.optional(),
+    weights: z
+      .strictObject({
+        exclusion: z.number().optional(),
+        formatThink: z.number().optional(),
+        formatAnswer: z.number().optional(),
+      })
+      .optional(),
+  }),
+]);
+
+const kData = z.strictObject({
+  /** A task that builds its instances itself. */
+  task: kTask.optional(),
+  /** JSON lines of RankingInstance. */
+  train: z.string().min(1).optional(),
+  test: z.string().min(1).optional(),
+});
+
+const kSchedule = {
+  learningRate: z.number().positive(),
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
+  warmupSteps: kIndex.default(0),
+  /** The last rate of `linear` and `cosine`, as a fraction of the first. */
+  floor: kFraction.default(0),
+};
+
+const kOptimizer = {
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.999),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0),
+  /** Global norm above which the gradient is scaled down; 0 = never. */
+  maxGradientNorm: z.number().min(0).default(1),
+};
+
+const kBatch = {
+  /** Tokens computed at once; a larger batch is split and its gradients are added up. */
+  maxBatchTokens: kCount.default(1024),
+};
+
+/** Numbers of candidates of the cases, drawn uniformly; default: all candidates. */
+const kSizes = z.strictObject({ minimum: z.number().int().min(2), maximum: z.number().int().min(2) });
+
+const kSft = z.strictObject({
+  kind: z.literal('sft'),
+  name: z.string().min(1).default('warm-up'),
+  steps: kCount,
+  /** Examples per step. */
+  batch: kCount,
+  /** JSON lines of {"messages", "prefix"?, "completion"}; without it, demonstrations on the training instances. */
+  examples: z.string().min(1).optional(),
+  demonstrations: z
+    .strictObject({
+      /** Share of the demonstrations whose judgements are random. */
+      corruptShare: kFraction.default(0),
+      /** `favourite`: the thought names the most relevant candidate shown. */
+      thought: z.enum(['none', 'favourite']).default('none'),
+    })
+    .default({ corruptShare: 0, thought: 'none' }),
+  sizes: kSizes.optional(),
+  ...kSchedule,
+  ...kOptimizer,
+  ...kBatch,
+});
+
+const kGrpo = z.strictObject({
+  kind: z.literal('grpo'),
+  name: z.string().min(1).default('grpo'),
+  steps: kCount,
+  /** Prompts per step. */
+  prompts: kCount,
+  /** Completions per prompt. */
+  group: kCount,
+  maxTokens: kCount,
+  temperature: z.number().positive().default(1),
+  topK: kIndex.default(0),
+  topP: z.number().gt(0).max(1).default(1),
+  minP: kFraction.default(0),
+  sizes: kSizes.optional(),
+  /** `group`: z-score in the group. `mean`: Dr. GRPO, no division by the spread. */
+  advantage: z.enum(['group', 'mean']).default('group'),
+  normaliser: z.enum(['token', 'sequence', 'constant']).default('token'),
+  /** Completions that ran into maxTokens bear no loss. */
+  maskTruncated: z.boolean().default(false),
+  /** Updates made from one batch of completions; clipping acts from the second on. */
+  updates: kCount.default(1),
+  clipLow: z.number().min(0).default(0.2),
+  clipHigh: z.number().min(0).default(0.2),
+  /** Weight of the k3 estimate of the divergence from `reference`. */
+  klCoefficient: z.number().min(0).default(0),
+  /** `stage-start`: the weights at the beginning of this stage; else a model folder. */
+  reference: z.string().min(1).optional(),
+  entropyCoefficient: z.number().min(0).default(0),
+  ...kSchedule,
+  ...kOptimizer,
+  ...kBatch,
+});
+
+const kEvaluation = z.strictObject({
+  /** Instances of the test set, the first ones; default: all. */
+  instances: kCount.optional(),
+  /** Also during a stage, every so many steps; 0 = only before the first stage and after each. */
+  everySteps: kIndex.default(0),
+  maxTokens: kCount,
+  /** 0 = the most likely token each time. */
+  temperature: z.number().min(0).default(0),
+  /** Cut-off of nDCG. */
+  k: kCount.default(10),
+  resamples: kCount.default(1000),
+  /** Besides chance; they need a task that tells what the training users took. */
+  baselines: z.array(z.enum(['popularity', 'bpr', 'cosine', 'co-occurrence'])).default(['popularity']),
+  malformed: z.enum(['retry', 'keep_order', 'fail']).default('keep_order'),
+  retries: kIndex.default(1),
+});
+
+export const TrainConfigSchema = z.strictObject({
+  name: z.string().min(1).default('Winnow training run'),
+  /** Shown at the top of the report. */
+  notes: z.array(z.string()).default([]),
+  seed: kIndex.default(0),
+  device: z.enum(['auto', 'cpu', 'reference', 'cuda']).default('auto'),
+  /** 0 = every core. */
+  threads: kIndex.default(0),
+  output: z.string().min(1),
+  model: kModel,
+  data: kData,
+  protocol: kProtocol.default({ name: 'exclusion' }),
+  stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo])).min(1),
+  evaluation: kEvaluation.optional(),
+  checkpoint: z.strictObject({ every: kCount.default(50), keep: kCount.default(2) }).default({ every: 50, keep: 2 }),
+  report: z
+    .strictObject({ everySteps: kCount.default(10), samples: kIndex.default(2) })
+    .default({ everySteps: 10, samples: 2 }),
+});
+
+/** What a caller writes: fields with a default may be left out. */
+export type TrainConfig = z.input<typeof TrainConfigSchema>;
+export type ResolvedConfig = z.output<typeof TrainConfigSchema>;
+export type StageConfig = ResolvedConfig['stages'][number];
+export type SftConfig = Extract<StageConfig, { kind: 'sft' }>;
+export type GrpoConfig = Extract<StageConfig, { kind: 'grpo' }>;
+export type DataConfig = ResolvedConfig['data'];
+export type EvaluationConfig = NonNullable<ResolvedConfig['evaluation']>;
+export type ScratchConfig = NonNullable<ResolvedConfig['model']['scratch']>;

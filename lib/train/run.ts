@@ -1,0 +1,297 @@
+/**
+ * The life of a run: for every stage, step after step, with evaluations and checkpoints between steps. Whenever it yields, its
+ * state is whole, so that it can be left, saved, and continued there.
+ */
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  checkpointName,
+  kOptimizerFile,
+  kWeightsFile,
+  newestCheckpoint,
+  readTrainerState,
+  type TrainerState,
+  writeCheckpoint,
+  writeTrainerState,
+} from './checkpoint.js';
+import type { EvaluationConfig, ResolvedConfig, StageConfig } from './config.js';
+import { compareEvaluations, evaluateBaselines, evaluateModel } from './evaluation.js';
+import type {
+  ComparisonRecord,
+  EvaluationRecord,
+  Metrics,
+  SampleRecord,
+  StepRecord,
+  TrainEvent,
+  TrainResult,
+} from './events.js';
+import { Journal, readJournal } from './journal.js';
+import { requireWritableFolder, writeFileAtomically } from './output.js';
+import { checkpointsOf, initialState, requireSameConfiguration, startingPoint } from './resume.js';
+import { learningRate } from './schedule.js';
+import type { OwnParts, Prepare, RunParts } from './setup.js';
+import type { Stage, StepOutcome } from './stage.js';
+import { openStage } from './stages.js';
+
+export interface RunOptions {
+  readonly resume: boolean;
+  readonly signal: AbortSignal;
+  readonly prepare: Prepare;
+  readonly own: OwnParts;
+  /** Aborted when the run shall end in order. */
+  readonly stop: AbortSignal;
+  readonly onEnd: (result: TrainResult) => void;
+}
+
+export async function* runTraining(config: ResolvedConfig, options: RunOptions): AsyncGenerator<TrainEvent, undefined> {
+  requireWritableFolder(config.output);
+  const checkpoint = startingPoint(config, options.resume);
+  const state = checkpoint === undefined ? initialState(config) : readTrainerState(checkpoint);
+  requireSameConfiguration(state, config);
+  const parts = await options.prepare(config, checkpoint, options.own, options.signal);
+  let run: Run | undefined;
+  let failed = false;
+  try {
+    run = new Run(config, options, parts, state);
+    yield* run.events();
+  } catch (error) {
+    failed = true;
+    throw error;
+  } finally {
+    // Also reached when the loop over the events is left early: what has been done must not be lost.
+    try {
+      if (run !== undefined && !failed) options.onEnd(await run.end());
+    } finally {
+      await run?.close();
+      await parts.dispose();
+    }
+  }
+}
+
+type DueEvaluation = Pick<EvaluationRecord, 'label' | 'kind'>;
+
+class Run {
+  readonly #config: ResolvedConfig;
+  readonly #options: RunOptions;
+  readonly #parts: RunParts;
+  readonly #journal: Journal;
+  readonly #evaluations: EvaluationRecord[];
+  readonly #comparisons: ComparisonRecord[];
+  #state: TrainerState;
+  #stage: Stage | undefined;
+  #metrics: Metrics = {};
+  #saved: Checkpoint | undefined;
+
+  constructor(config: ResolvedConfig, options: RunOptions, parts: RunParts, state: TrainerState) {
+    this.#config = config;
+    this.#options = options;
+    this.#parts = parts;
+    this.#state = state;
+    this.#journal = new Journal(config.output, state.journal);
+    const records = readJournal(config.output, 'metrics') as (StepRecord | EvaluationRecord | ComparisonRecord)[];
+    this.#evaluations = records.filter((record) => record.type === 'evaluation');
+    this.#comparisons = records.filter((record) => record.type === 'comparison');
+    this.#saved = newestCheckpoint(checkpointsOf(config));
+    writeFileAtomically(join(config.output, 'run.json'), `${JSON.stringify(this.#facts(), null, 2)}\n`);
+  }
+
+  async *events(): AsyncGenerator<TrainEvent, undefined> {
+    const { device, parameters } = this.#parts;
+    const { output } = this.#config;
+    yield { type: 'start', output, step: this.#state.step, steps: this.#totalSteps(), device, parameters };
+    while (!this.#options.stop.aborted) {
+      yield* this.#evaluateIfDue();
+      yield* this.#checkpointIfDue();
+      if (this.#isComplete() || this.#options.stop.aborted) break;
+      yield await this.#step();
+    }
+    if (await this.#checkpoint()) yield this.#checkpointEvent();
+    yield { type: 'done', status: this.#status(), step: this.#state.step, output };
+  }
+
+  /** Saves what is not saved yet and tells the result. */
+  async end(): Promise<TrainResult> {
+    await this.#checkpoint();
+    return {
+      status: this.#status(),
+      output: this.#config.output,
+      step: this.#state.step,
+      checkpoint: this.#saved?.path,
+      evaluations: this.#evaluations,
+      comparisons: this.#comparisons,
+      metrics: this.#metrics,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#journal.close();
+    await this.#stage?.dispose();
+  }
+
+  async #step(): Promise<TrainEvent> {
+    if (this.#state.stageStep === this.#stageConfig().steps) await this.#enterNextStage();
+    this.#stage ??= await this.#openStage();
+    const stage = this.#stageConfig();
+    const rate = learningRate({ ...stage, kind: stage.schedule, peak: stage.learningRate }, this.#state.stageStep + 1);
+    const wanted = this.#state.stageStep % this.#config.report.everySteps === 0;
+    const outcome = await this.#stage.step({
+      stageStep: this.#state.stageStep,
+      optimizerStep: this.#state.optimizerStep,
+      learningRate: rate,
+      samples: wanted ? this.#config.report.samples : 0,
+      signal: this.#options.signal,
+    });
+    this.#advance(outcome, this.#stage.casesPerStep);
+    return this.#record(stage, outcome, rate);
+  }
+
+  #advance(outcome: StepOutcome, cases: number): void {
+    const { totals } = this.#state;
+    this.#state = {
+      ...this.#state,
+      step: this.#state.step + 1,
+      stageStep: this.#state.stageStep + 1,
+      optimizerStep: this.#state.optimizerStep + outcome.updates,
+      dataCursor: this.#state.dataCursor + cases,
+      totals: {
+        tokens: totals.tokens + outcome.tokens,
+        skippedSteps: totals.skippedSteps + outcome.skipped,
+        stepsWithoutSignal: totals.stepsWithoutSignal + (outcome.withoutSignal ? 1 : 0),
+      },
+    };
+  }
+
+  #record(stage: StageConfig, outcome: StepOutcome, rate: number): TrainEvent {
+    const { step, stageStep, totals } = this.#state;
+    this.#metrics = {
+      ...outcome.metrics,
+      learning_rate: rate,
+      num_tokens: totals.tokens,
+      skipped_updates: totals.skippedSteps,
+      steps_without_signal: totals.stepsWithoutSignal,
+    };
+    const record: StepRecord = {
+      ...{ type: 'step', step, stage: stage.name, kind: stage.kind, stage_step: stageStep },
+      metrics: this.#metrics,
+    };
+    const timing = { step, seconds: outcome.seconds };
+    const samples = outcome.samples.map((sample): SampleRecord => ({ step, stage: stage.name, ...sample }));
+    this.#journal.append('metrics', record);
+    this.#journal.append('timing', timing);
+    for (const sample of samples) this.#journal.append('samples', sample);
+    return { type: 'step', steps: this.#totalSteps(), stageSteps: stage.steps, record, timing, samples };
+  }
+
+  async *#evaluateIfDue(): AsyncGenerator<TrainEvent, undefined> {
+    const { evaluation } = this.#config;
+    const due = this.#dueEvaluation();
+    if (evaluation === undefined || due === undefined || this.#state.evaluatedStep === this.#state.step) return;
+    const { step } = this.#state;
+    yield { type: 'evaluating', step, label: due.label };
+    const measured = await this.#evaluate(evaluation, due);
+    if (measured === undefined) return;
+    const records = [...(step === 0 ? evaluateBaselines(this.#parts, evaluation, this.#config.seed) : []), measured];
+    const comparison = this.#compare(measured);
+    for (const record of records) this.#journal.append('metrics', record);
+    if (comparison !== undefined) this.#journal.append('metrics', comparison);
+    this.#evaluations.push(...records);
+    if (comparison !== undefined) this.#comparisons.push(comparison);
+    this.#state = { ...this.#state, evaluatedStep: step };
+    for (const record of records) yield { type: 'evaluation', record };
+    if (comparison !== undefined) yield { type: 'comparison', record: comparison };
+  }
+
+  /** Undefined when the run was asked to stop meanwhile: whoever resumes it begins with this evaluation. */
+  async #evaluate(evaluation: EvaluationConfig, due: DueEvaluation): Promise<EvaluationRecord | undefined> {
+    const { signal, stop } = this.#options;
+    const place = { ...due, step: this.#state.step, seed: this.#config.seed };
+    try {
+      return await evaluateModel(this.#parts, evaluation, place, AbortSignal.any([signal, stop]));
+    } catch (error) {
+      if (stop.aborted && !signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  #dueEvaluation(): DueEvaluation | undefined {
+    const { evaluation, model } = this.#config;
+    const { step, stageStep } = this.#state;
+    if (step === 0) return { label: model.scratch === undefined ? 'before training' : 'untrained', kind: 'model' };
+    const stage = this.#stageConfig();
+    if (stageStep === stage.steps) return { label: `after ${stage.name}`, kind: 'model' };
+    const every = evaluation?.everySteps ?? 0;
+    return every > 0 && stageStep % every === 0
+      ? { label: `${stage.name} step ${stageStep}`, kind: 'progress' }
+      : undefined;
+  }
+
+  /** What the stage that just ended gained over the state before it. */
+  #compare(record: EvaluationRecord): ComparisonRecord | undefined {
+    const before = this.#evaluations.findLast(({ kind }) => kind === 'model');
+    const { evaluation, seed } = this.#config;
+    if (before === undefined || evaluation === undefined || record.kind !== 'model') return undefined;
+    return compareEvaluations(before, record, evaluation.resamples, seed);
+  }
+
+  async *#checkpointIfDue(): AsyncGenerator<TrainEvent, undefined> {
+    const { step, stageStep } = this.#state;
+    const due = step > 0 && (step % this.#config.checkpoint.every === 0 || stageStep === this.#stageConfig().steps);
+    if (due && (await this.#checkpoint())) yield this.#checkpointEvent();
+  }
+
+  #checkpointEvent(): TrainEvent {
+    return { type: 'checkpoint', step: this.#state.step, path: (this.#saved as Checkpoint).path };
+  }
+
+  /** True when one was written; false when this step has one already. */
+  async #checkpoint(): Promise<boolean> {
+    const name = checkpointName(this.#state.step);
+    if (this.#saved?.name === name) return false;
+    const { model } = this.#parts;
+    const {
+      checkpoint,
+      model: { dtype },
+    } = this.#config;
+    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, checkpoint.keep, async (folder) => {
+      this.#journal.sync();
+      this.#parts.writeModelFiles(folder);
+      await model.save(join(folder, kWeightsFile), dtype);
+      await model.saveOptimizerState(join(folder, kOptimizerFile));
+      writeTrainerState(folder, { ...this.#state, journal: this.#journal.positions() });
+    });
+    return true;
+  }
+
+  async #enterNextStage(): Promise<void> {
+    await this.#stage?.dispose();
+    this.#stage = undefined;
+    this.#state = { ...this.#state, stage: this.#state.stage + 1, stageStep: 0, optimizerStep: 0, dataCursor: 0 };
+  }
+
+  #openStage(): Promise<Stage> {
+    const { stage: index, stageStep } = this.#state;
+    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig() });
+  }
+
+  #stageConfig(): StageConfig {
+    return this.#config.stages[this.#state.stage] as StageConfig;
+  }
+
+  #totalSteps(): number {
+    return this.#config.stages.reduce((sum, { steps }) => sum + steps, 0);
+  }
+
+  #isComplete(): boolean {
+    return this.#state.step === this.#totalSteps();
+  }
+
+  #status(): 'completed' | 'stopped' {
+    return this.#isComplete() ? 'completed' : 'stopped';
+  }
+
+  #facts(): object {
+    const { name, notes } = this.#config;
+    const { device, parameters } = this.#parts;
+    return { name, notes, steps: this.#totalSteps(), device, parameters, config: this.#config };
+  }
+}

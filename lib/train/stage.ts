@@ -1,0 +1,92 @@
+/** What a stage gets from the trainer, and what each of its steps gives back. */
+import type { Model } from '../native/index.js';
+import type { LanguageModel } from '../protocol/index.js';
+import type { RankingInstance } from '../types.js';
+import type { AnyProtocol, SizeRange } from './cases.js';
+import type { SampleRecord } from './events.js';
+
+/** The engine calls that training makes. */
+export type TrainableModel = Pick<
+  Model,
+  | 'accumulateGradients'
+  | 'applyGradients'
+  | 'score'
+  | 'save'
+  | 'saveOptimizerState'
+  | 'loadOptimizerState'
+  | 'enableTraining'
+  | 'dispose'
+>;
+
+/** Prompts to tokens, and prompts to completions. */
+export type Sampler = Pick<LanguageModel, 'render' | 'complete'>;
+
+export interface StageContext {
+  readonly model: TrainableModel;
+  readonly sampler: Sampler;
+  readonly protocol: AnyProtocol;
+  readonly instances: readonly RankingInstance[];
+  readonly seed: number;
+  /** Names the stage to the random numbers; differs between the stages of a run. */
+  readonly stageKey: string;
+}
+
+export interface StepRequest {
+  /** Steps done in this stage before this one. */
+  readonly stageStep: number;
+  /** Updates that the optimizer made in this stage. */
+  readonly optimizerStep: number;
+  readonly learningRate: number;
+  /** Whether the report wants to show completions of this step, and of how many prompts. */
+  readonly samples: number;
+  readonly signal: AbortSignal;
+}
+
+export interface StepOutcome {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly seconds: Readonly<Record<string, number>>;
+  readonly samples: readonly Omit<SampleRecord, 'step' | 'stage'>[];
+  /** Tokens of the sequences, prompts counted once for each completion. */
+  readonly tokens: number;
+  /** Updates made, skipped for a non-finite gradient, and not made for lack of signal. */
+  readonly updates: number;
+  readonly skipped: number;
+  readonly withoutSignal: boolean;
+}
+
+export interface Stage {
+  /** Examples or prompts that one step consumes. */
+  readonly casesPerStep: number;
+  step(request: StepRequest): Promise<StepOutcome>;
+  dispose(): Promise<void>;
+}
+
+/** The sizes of a stage's cases; by default every candidate is shown. */
+export function sizesOf(
+  config: { readonly sizes?: SizeRange | undefined },
+  instances: readonly RankingInstance[],
+): SizeRange {
+  const largest = instances.reduce((most, { candidates }) => Math.max(most, candidates.length), 2);
+  return config.sizes ?? { minimum: largest, maximum: largest };
+}
+
+/** Seconds by phase. */
+export class Stopwatch {
+  readonly seconds: Record<string, number> = {};
+  readonly #started = performance.now();
+
+  async time<T>(phase: string, work: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    const result = await work();
+    this.add(phase, (performance.now() - started) / 1000);
+    return result;
+  }
+
+  add(phase: string, seconds: number): void {
+    this.seconds[phase] = (this.seconds[phase] ?? 0) + seconds;
+  }
+
+  stop(): Record<string, number> {
+    return { ...this.seconds, total: (performance.now() - this.#started) / 1000 };
+  }
+}

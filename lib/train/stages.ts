@@ -1,0 +1,66 @@
+/** Opens a stage of a run: its data, and for a KL term its reference. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { kWeightsFile, writeCheckpoint } from './checkpoint.js';
+import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
+import { demonstrationExamples, fileExamples } from './examples.js';
+import { grpoStage } from './grpo.js';
+import type { RunParts } from './setup.js';
+import { sftStage } from './sft.js';
+import type { Stage, StageContext, TrainableModel } from './stage.js';
+
+export interface StagePosition {
+  readonly index: number;
+  /** Steps done; 0 where the stage begins. */
+  readonly stageStep: number;
+  readonly config: StageConfig;
+}
+
+export async function openStage(run: ResolvedConfig, parts: RunParts, position: StagePosition): Promise<Stage> {
+  const { config, index, stageStep } = position;
+  const context: StageContext = {
+    model: parts.model,
+    sampler: parts.sampler,
+    protocol: parts.protocol,
+    instances: parts.data.train,
+    seed: run.seed,
+    stageKey: `stage-${index}`,
+  };
+  if (index > 0 && stageStep === 0) await forgetMoments(parts.model);
+  if (config.kind === 'grpo') return grpoStage(context, config, await openReference(run, parts, config, position));
+  const examples =
+    config.examples === undefined
+      ? demonstrationExamples(context, config, parts.data.demonstrator(config.demonstrations, run.seed), parts.encode)
+      : await fileExamples(context, config.examples, parts.encode);
+  return sftStage(context, config, examples);
+}
+
+/**
+ * Every stage starts with moments of zero, as a new optimizer would: an update of rate 0 and decay rates 0 with no gradient
+ * sets them, and leaves the weights as they are.
+ */
+async function forgetMoments(model: TrainableModel): Promise<void> {
+  await model.applyGradients({ learningRate: 0, beta1: 0, beta2: 0, weightDecay: 0, maxGradientNorm: 0, step: 1 });
+}
+
+/** The frozen policy of the KL term. That of `stage-start` is kept on disk, because resuming needs it again. */
+async function openReference(
+  run: ResolvedConfig,
+  parts: RunParts,
+  config: GrpoConfig,
+  { index, stageStep }: StagePosition,
+): Promise<TrainableModel | undefined> {
+  if (config.reference === undefined) return undefined;
+  if (config.reference !== 'stage-start') return parts.openReference(config.reference);
+  const root = join(run.output, 'references');
+  const name = `stage-${index}`;
+  if (stageStep === 0) {
+    // One that a killed run left may be of other settings.
+    rmSync(join(root, name), { recursive: true, force: true });
+    await writeCheckpoint(root, name, 1, async (folder) => {
+      parts.writeModelFiles(folder);
+      await parts.model.save(join(folder, kWeightsFile), run.model.dtype);
+    });
+  }
+  return parts.openReference(join(root, name));
+}

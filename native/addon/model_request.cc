@@ -1,0 +1,42 @@
+#include "addon/model_request.h"
+
+#include <limits>
+
+namespace winnow::addon {
+namespace {
+
+constexpr int64_t kMostRows = 1ll << 31;
+constexpr double kLargest = std::numeric_limits<double>::max();
+
+}  // namespace
+
+ModelConfig read_model_config(const Fields& config) {
+  ModelConfig result;
+  result.vocabulary = config.integer("vocabulary", 1, kMostRows);
+  result.width = config.integer("width", 1, kMostRows);
+  result.feed_forward = config.integer("feedForward", 1, kMostRows);
+  result.layers = static_cast<int>(config.integer("layers", 1, 1 << 16));
+  result.heads = static_cast<int>(config.integer("heads", 1, 1 << 16));
+  result.kv_heads = static_cast<int>(config.integer("kvHeads", 1, 1 << 16));
+  result.head_dim = static_cast<int>(config.integer("headDim", 1, 1 << 16));
+  result.max_positions = config.integer("maxPositions", 1, kMostRows);
+  result.norm_epsilon = static_cast<float>(config.number("normEpsilon", 0, 1));
+  result.qkv_bias = config.boolean("qkvBias");
+  result.output_bias = config.boolean("outputBias");
+  result.qk_norm = config.boolean("qkNorm");
+  result.tied_head = config.boolean("tiedHead");
+  result.rope_theta = config.number("ropeTheta", 0, kLargest);
+  result.rope_scaling = static_cast<RopeScaling>(config.choice("ropeScaling", {"none", "linear", "llama3"}));
+  result.rope_factor = config.number("ropeFactor", 0, kLargest);
+  result.rope_low_frequency = config.number("ropeLowFrequency", 0, kLargest);
+  result.rope_high_frequency = config.number("ropeHighFrequency", 0, kLargest);
+  result.rope_original_positions = config.integer("ropeOriginalPositions", 0, kMostRows);
+  validate(result);
+  return result;
+}
+
+DType read_dtype(const Fields& request, const char* name) {
+  return request.choice(name, {"f32", "bf16"}) == 0 ? DType::kF32 : DType::kBF16;
+}
+
+}  // namespace winnow::addon

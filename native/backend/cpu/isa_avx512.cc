@@ -1,0 +1,16 @@
+// The CPU backend compiled for AVX-512 (x86-64-v4).
+#include "backend/cpu/unit_includes.h"  // every standard header, before the target pragma
+
+#pragma GCC push_options
+#pragma GCC target("avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512cd")
+#define WINNOW_ISA_NAME "avx512"
+#define WINNOW_AVX512 1
+#define WINNOW_BF16_DOT 0
+namespace winnow::cpu {
+namespace {
+#include "backend/cpu/simd_avx512.inc"
+#include "backend/cpu/unit.inc"
+}  // namespace
+const Ops& avx512_ops() { return unit_ops(); }
+}  // namespace winnow::cpu
+#pragma GCC pop_options

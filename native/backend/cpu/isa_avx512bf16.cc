@@ -1,0 +1,16 @@
+// The CPU backend compiled for AVX-512 with bf16 dot products (Zen 4, Cooper Lake and later).
+#include "backend/cpu/unit_includes.h"  // every standard header, before the target pragma
+
+#pragma GCC push_options
+#pragma GCC target("avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512bf16")
+#define WINNOW_ISA_NAME "avx512bf16"
+#define WINNOW_AVX512 1
+#define WINNOW_BF16_DOT 1
+namespace winnow::cpu {
+namespace {
+#include "backend/cpu/simd_avx512.inc"
+#include "backend/cpu/unit.inc"
+}  // namespace
+const Ops& avx512bf16_ops() { return unit_ops(); }
+}  // namespace winnow::cpu
+#pragma GCC pop_options

@@ -1,0 +1,22 @@
+// Everything a unit needs from outside, included before its target pragma so that no shared inline
+// function is compiled for an instruction set the machine may lack.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/shapes.h"
+#include "backend/ops.h"
+#include "base/aligned_memory.h"
+#include "base/philox.h"

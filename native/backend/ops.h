@@ -1,0 +1,165 @@
+// THE SEAM: every operation that a backend provides.
+//
+// Rules of the contract
+// - All views are dense row-major f32 unless a comment says otherwise. Shapes stand beside each name:
+//   M rows (tokens), N outputs, K inputs, D width, F feed-forward width, V vocabulary, H query heads,
+//   Hk key/value heads, Dh head width (H is a multiple of Hk).
+// - "set" overwrites, "acc" adds to what is there. Outputs never alias inputs unless said.
+// - A result depends on the operands of its own row alone, bit for bit: never on M, on the other rows,
+//   on the number of threads or on how keys are spread over blocks (except where an op reduces over
+//   rows; those reduce in row order).
+// - Products of dtype kBF16 round both operands to bf16 and accumulate in f32.
+// - Extents may be odd, and M may be 0 or 1. An op throws winnow::Error("ERR_SHAPE", ...) on
+//   mismatched shapes before it touches anything.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/attention_plan.h"
+#include "base/thread_pool.h"
+#include "tensor/view.h"
+
+namespace winnow {
+
+// What an operation may use besides its operands. One per session; passed, never global.
+struct Context {
+  ThreadPool& pool;
+};
+
+// A weight (N, K) in the backend's own layout, made by pack_weight; data is `packed_weight_bytes` long,
+// 64-byte aligned, from Ops::allocate.
+struct PackedWeight {
+  void* data = nullptr;
+  int64_t n = 0, k = 0;
+  DType dtype = DType::kF32;  // kF32 or kBF16: the format of products with this weight
+};
+
+struct SampleRow {
+  float temperature;  // 0 = greedy: the smallest index among the largest logits
+  int32_t top_k;      // 0 = off
+  float top_p;        // 1 = off
+  float min_p;        // 0 = off
+  uint64_t seed;      // the draw is sampling_uniform(seed, prompt, sample, position)
+  uint64_t prompt;
+  uint32_t sample;
+  uint32_t position;
+};
+
+// A log-probability's loss is pg + kl_coefficient * k3 - entropy_coefficient * entropy, times weight.
+struct PolicyLossOptions {
+  float clip_low = 0.2f;  // ratio is clipped to [1 - clip_low, 1 + clip_high]
+  float clip_high = 0.2f;
+  float kl_coefficient = 0.0f;
+  float entropy_coefficient = 0.0f;
+};
+
+struct PolicyLossSums {  // sums over entries with weight != 0, each times its weight unless said
+  double loss = 0, policy_loss = 0, kl = 0, entropy = 0;
+  double log_ratio = 0;               // sum of w * (logp - old)
+  double absolute_log_ratio = 0;      // sum of w * |logp - old|
+  double max_absolute_log_ratio = 0;  // plain maximum
+  int64_t clipped = 0, entries = 0;   // plain counts
+};
+
+struct AdamwOptions {
+  float learning_rate = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
+  float gradient_scale = 1;  // multiplies the gradient first (clipping)
+  int64_t step = 1;          // 1-based, for the bias correction
+};
+
+struct Ops {
+  const char* name;          // "reference" | "cpu" | "cuda"
+  const char* instructions;  // "scalar", "avx2", "avx512", "avx512bf16", "sm_90", ...
+
+  // ---- memory: contents are undefined after allocate; all sizes in bytes -------------------------
+  void* (*allocate)(Context&, size_t size_bytes);  // 64-byte aligned; throws ERR_OUT_OF_MEMORY
+  void (*release)(Context&, void* data);
+  void (*upload)(Context&, void* device, const void* host, size_t size_bytes);
+  void (*download)(Context&, void* host, const void* device, size_t size_bytes);
+  void (*copy)(Context&, void* to, const void* from, size_t size_bytes);
+  void (*zero)(Context&, void* data, size_t size_bytes);
+
+  // ---- linear ------------------------------------------------------------------------------------
+  size_t (*packed_weight_bytes)(int64_t n, int64_t k, DType dtype);
+  // source (N, K) of dtype f32, bf16 or f16, rounded to weight.dtype.
+  void (*pack_weight)(Context&, PackedWeight weight, View source);
+  // out (M, N) set = x (M, K) . weight^T + bias (N, or empty); with `accumulate`: out acc.
+  // Each output is one chain of fused multiply-adds in the order of k, started at zero.
+  void (*linear_forward)(Context&, View out, View x, PackedWeight weight, View bias, bool accumulate);
+  // dx (M, K) set = dout (M, N) . weight; with `accumulate`: dx acc. Chain in the order of n.
+  void (*linear_backward_input)(Context&, View dx, View dout, PackedWeight weight, bool accumulate);
+  // dweight (N, K) acc += dout (M, N)^T . x (M, K), products in `dtype`, rows in order.
+  void (*linear_backward_weight)(Context&, View dweight, View dout, View x, DType dtype);
+  // dbias (N) acc += column sums of dout (M, N), rows in order.
+  void (*bias_backward)(Context&, View dbias, View dout);
+
+  // ---- embedding ---------------------------------------------------------------------------------
+  // out (M, D) set = rows of table (V, D; f32, bf16 or f16) at tokens (M, i32), rounded to `dtype`.
+  void (*embedding_forward)(Context&, View out, View tokens, View table, DType dtype);
+  // dtable (V, D) acc, rows of dout (M, D) in order.
+  void (*embedding_backward)(Context&, View dtable, View dout, View tokens);
+
+  // ---- norm: y = x * rsqrt(mean(x^2) + epsilon) * weight -------------------------------------------
+  // out (M, D) set; rstd (M) set, or empty. Also used per head with M = tokens * heads, D = Dh.
+  void (*rms_norm_forward)(Context&, View out, View rstd, View x, View weight, float epsilon);
+  // dx (M, D) set, or acc with `accumulate` (dx may then hold the residual's gradient);
+  // dweight (D) acc. With set, dx may alias dout.
+  void (*rms_norm_backward)(Context&, View dx, View dweight, View dout, View x, View rstd, View weight,
+                            bool accumulate);
+
+  // ---- rotary embedding, halves layout (x[i], x[i + Dh/2]) -----------------------------------------
+  // x (M, heads, Dh) in place; cosine, sine (M, Dh/2). `inverse` rotates back (the gradient).
+  void (*rope)(Context&, View x, View cosine, View sine, bool inverse);
+
+  // ---- attention over the token forest --------------------------------------------------------------
+  // Writes k, v (M, Hk*Dh) to the layer; slots (M, i32) = block * kKeyBlock + lane.
+  void (*kv_write)(Context&, KeyValueLayer layer, View k, View v, View slots);
+  // out (M, H*Dh) set; lse (M, H) set to log sum exp of the scaled scores, or empty; q (M, H*Dh).
+  // Sums over keys run in lanes of position % kKeyBlock, in order of position.
+  void (*attention_forward)(Context&, View out, View lse, View q, KeyValueLayer layer,
+                            const AttentionPlan& plan, float scale);
+  // dq (M, H*Dh), dk, dv (M, Hk*Dh) set. Every key of the plan has a batch row (KeyRun::row >= 0).
+  void (*attention_backward)(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
+                             KeyValueLayer layer, const AttentionPlan& plan, float scale);
+
+  // ---- feed-forward: silu(gate) * up -----------------------------------------------------------------
+  void (*swiglu_forward)(Context&, View out, View gate, View up);  // (M, F) set
+  void (*swiglu_backward)(Context&, View dgate, View dup, View dout, View gate,
+                          View up);  // set; dgate,
+                                     // dup may alias gate, up
+
+  // ---- head --------------------------------------------------------------------------------------
+  // out (M, D) set = rows of x at indices (M, i32); and its gradient, dx acc in row order.
+  void (*gather_rows)(Context&, View out, View x, View indices);
+  void (*scatter_add_rows)(Context&, View dx, View dout, View indices);
+  // With z = logits (M, V) * inverse_temperature: lse (M) set, logprob (M) set = z[target] - lse,
+  // entropy (M) set (or empty) = -sum p log p. targets (M, i32). Sums in lanes of v % 16.
+  void (*softmax_statistics)(Context&, View lse, View logprob, View entropy, View logits, View targets,
+                             float inverse_temperature);
+  // In place logits -> dlogits of sum_m dlogprob[m] * logprob[m] + dentropy[m] * entropy[m].
+  // entropy and dentropy may both be empty.
+  void (*softmax_backward)(Context&, View logits, View lse, View entropy, View targets, View dlogprob,
+                           View dentropy, float inverse_temperature);
+  // Clipped surrogate (PPO, Schulman et al. 2017; asymmetric clip as in DAPO, Yu et al. 2025) with the
+  // k3 estimator of KL(policy || reference) (Schulman, "Approximating KL divergence", 2020).
+  // All (M): logprob, old_logprob, reference_logprob (or empty), advantage, weight, entropy (or empty)
+  // -> dlogprob set, dentropy set (or empty). `weight` carries mask and normaliser.
+  PolicyLossSums (*policy_loss)(Context&, View dlogprob, View dentropy, View logprob, View old_logprob,
+                                View reference_logprob, View advantage, View weight, View entropy,
+                                PolicyLossOptions options);
+  // Draws one token a row: tokens (M, i32) set; logprob (M) set = log softmax(logits / temperature) of
+  // it over the whole vocabulary (temperature 1 for greedy rows). Filters apply in the order
+  // temperature, top_k, top_p, min_p; ties keep the smaller index; the kept mass is walked in index order.
+  void (*sample)(Context&, View tokens, View logprob, View logits, const SampleRow* rows);
+
+  // ---- optimizer -----------------------------------------------------------------------------------
+  double (*squared_norm)(Context&, View x);  // fixed order, whatever the number of threads
+  // AdamW (Loshchilov & Hutter 2019): value, moment1, moment2 in place; gradient read. All same size.
+  void (*adamw)(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options);
+};
+
+const Ops& reference_ops();
+const Ops& cpu_ops();   // the best instruction set of this machine; WINNOW_CPU=avx2|avx512|... lowers it
+const Ops& cuda_ops();  // throws ERR_CUDA_NOT_BUILT where the build has no CUDA
+
+}  // namespace winnow

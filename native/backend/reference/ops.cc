@@ -1,0 +1,44 @@
+// The reference backend's table.
+#include "backend/reference/reference.h"
+
+namespace winnow {
+
+const Ops& reference_ops() {
+  static const Ops ops = {
+      .name = "reference",
+      .instructions = "scalar",
+      .allocate = reference::allocate,
+      .release = reference::release,
+      .upload = reference::upload,
+      .download = reference::download,
+      .copy = reference::copy,
+      .zero = reference::zero,
+      .packed_weight_bytes = reference::packed_weight_bytes,
+      .pack_weight = reference::pack_weight,
+      .linear_forward = reference::linear_forward,
+      .linear_backward_input = reference::linear_backward_input,
+      .linear_backward_weight = reference::linear_backward_weight,
+      .bias_backward = reference::bias_backward,
+      .embedding_forward = reference::embedding_forward,
+      .embedding_backward = reference::embedding_backward,
+      .rms_norm_forward = reference::rms_norm_forward,
+      .rms_norm_backward = reference::rms_norm_backward,
+      .rope = reference::rope,
+      .kv_write = reference::kv_write,
+      .attention_forward = reference::attention_forward,
+      .attention_backward = reference::attention_backward,
+      .swiglu_forward = reference::swiglu_forward,
+      .swiglu_backward = reference::swiglu_backward,
+      .gather_rows = reference::gather_rows,
+      .scatter_add_rows = reference::scatter_add_rows,
+      .softmax_statistics = reference::softmax_statistics,
+      .softmax_backward = reference::softmax_backward,
+      .policy_loss = reference::policy_loss,
+      .sample = reference::sample,
+      .squared_norm = reference::squared_norm,
+      .adamw = reference::adamw,
+  };
+  return ops;
+}
+
+}  // namespace winnow

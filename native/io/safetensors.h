@@ -1,0 +1,49 @@
+// safetensors files: memory-mapped reading, validated against hostile headers; streamed atomic writing.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/view.h"
+
+namespace winnow {
+
+// One or several files (shards) opened for reading. Views point into the mappings and live as long as
+// this object.
+class SafetensorsReader {
+ public:
+  // Throws ERR_FILE_OPEN, or ERR_FILE_FORMAT with the file, what was expected and what came: header
+  // longer than the file, overlapping or unordered ranges, sizes that overflow or disagree with the
+  // shape, unknown dtype, a name twice in one file or over the shards, bad UTF-8 or JSON.
+  explicit SafetensorsReader(const std::vector<std::string>& paths);
+  ~SafetensorsReader();
+  SafetensorsReader(const SafetensorsReader&) = delete;
+  SafetensorsReader& operator=(const SafetensorsReader&) = delete;
+
+  bool contains(std::string_view name) const;
+  View tensor(std::string_view name) const;  // throws ERR_TENSOR_MISSING with the nearest name
+  std::vector<std::string> names() const;    // sorted
+  const std::map<std::string, std::string>& metadata() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct TensorToWrite {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;
+  View source;  // f32 or bf16; converted to `dtype` while it is streamed
+};
+
+// Writes to `path + ".partial"`, fsyncs, renames; on any error the partial file is removed and an
+// existing `path` is untouched. Throws ERR_FILE_WRITE (disk full, read-only, ...).
+void write_safetensors(const std::string& path, std::span<const TensorToWrite> tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace winnow

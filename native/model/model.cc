@@ -1,0 +1,217 @@
+#include "model/model.h"
+
+#include <algorithm>
+#include <set>
+
+#include "io/safetensors.h"
+#include "model/available_memory.h"
+#include "model/host_memory.h"
+#include "model/model_state.h"
+
+namespace winnow {
+namespace {
+
+bool is_matrix(const ParameterSpec& spec) {
+  return spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear;
+}
+
+Buffer allocate_f32(ModelState& state, const ParameterSpec& spec) {
+  return allocate_buffer(state.context, state.ops, {spec.rows, spec.cols});
+}
+
+Buffer allocate_vector_or_matrix(ModelState& state, const ParameterSpec& spec) {
+  return is_matrix(spec) ? allocate_f32(state, spec) : allocate_buffer(state.context, state.ops, {spec.cols});
+}
+
+Parameter* find(std::vector<Parameter>& parameters, std::string_view name) {
+  for (Parameter& parameter : parameters)
+    if (parameter.spec.name == name) return &parameter;
+  return nullptr;
+}
+
+LayerParameters layer_parameters(std::vector<Parameter>& parameters, int layer) {
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  const auto get = [&](const char* name) { return find(parameters, prefix + name); };
+  return {
+      get("input_layernorm.weight"),  get("self_attn.q_proj.weight"), get("self_attn.q_proj.bias"),
+      get("self_attn.k_proj.weight"), get("self_attn.k_proj.bias"),   get("self_attn.v_proj.weight"),
+      get("self_attn.v_proj.bias"),   get("self_attn.q_norm.weight"), get("self_attn.k_norm.weight"),
+      get("self_attn.o_proj.weight"), get("self_attn.o_proj.bias"),   get("post_attention_layernorm.weight"),
+      get("mlp.gate_proj.weight"),    get("mlp.up_proj.weight"),      get("mlp.down_proj.weight")};
+}
+
+// What a file may hold besides the model's parameters: the copy of a tied head, and rotary tables of
+// old exports.
+bool may_be_ignored(const ModelConfig& config, const std::string& name) {
+  return (config.tied_head && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq");
+}
+
+void require_known_names(const ModelState& state, const SafetensorsReader& files) {
+  std::set<std::string> known;
+  for (const Parameter& parameter : state.parameters) known.insert(parameter.spec.name);
+  for (const std::string& name : files.names())
+    if (!known.contains(name) && !may_be_ignored(state.config, name))
+      throw Error("ERR_TENSOR_UNEXPECTED", "the weights hold a tensor that the configuration does not know",
+                  "the tensors of config.json's architecture", name,
+                  "the configuration and the weights may belong to different models");
+}
+
+View checked_tensor(const ParameterSpec& spec, const SafetensorsReader& files) {
+  View view = files.tensor(spec.name);
+  const bool fits = is_matrix(spec)
+                        ? view.rank == 2 && view.shape[0] == spec.rows && view.shape[1] == spec.cols
+                        : view.rank == 1 && view.shape[0] == spec.cols;
+  const std::string shape = is_matrix(spec) ? std::to_string(spec.rows) + " x " + std::to_string(spec.cols)
+                                            : std::to_string(spec.cols);
+  if (!fits) {
+    std::string received;
+    for (int axis = 0; axis < view.rank; ++axis)
+      received += (axis ? " x " : "") + std::to_string(view.shape[static_cast<size_t>(axis)]);
+    throw Error("ERR_TENSOR_SHAPE", "the tensor " + spec.name + " does not fit the configuration", shape,
+                received);
+  }
+  WINNOW_CHECK(view.dtype != DType::kI32, "ERR_TENSOR_DTYPE", "the tensor " + spec.name + " is no weight",
+               "f32, bf16 or f16", name(view.dtype));
+  return view;
+}
+
+View widen_f16(const View& source, std::vector<float>& storage) {
+  storage.resize(static_cast<size_t>(source.size()));
+  std::transform(source.as<f16>(), source.as<f16>() + source.size(), storage.begin(), f16_to_f32);
+  View wide = source;
+  wide.dtype = DType::kF32;
+  wide.data = storage.data();
+  return wide;
+}
+
+}  // namespace
+
+ModelState::ModelState(Context& context_, const Ops& ops_, const ModelConfig& config_, DType dtype_)
+    : context(context_),
+      ops(ops_),
+      config(config_),
+      dtype(dtype_),
+      workspace(context_, ops_, config),
+      rope(config_) {
+  for (ParameterSpec& spec : parameter_specs(config)) {
+    Parameter parameter;
+    parameter.spec = std::move(spec);
+    parameters.push_back(std::move(parameter));
+  }
+  for (int layer = 0; layer < config.layers; ++layer) layers.push_back(layer_parameters(parameters, layer));
+  embedding = find(parameters, "model.embed_tokens.weight");
+  final_norm = find(parameters, "model.norm.weight");
+  head = config.tied_head ? embedding : find(parameters, "lm_head.weight");
+}
+
+Model::Model(Context& context, const Ops& ops, ModelConfig config, DType dtype) {
+  validate(config);
+  WINNOW_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "ERR_MODEL_CONFIG",
+               "the model's number format is not supported", "f32 or bf16", name(dtype));
+  state_ = std::make_unique<ModelState>(context, ops, config, dtype);
+}
+
+Model::~Model() = default;
+
+const ModelConfig& Model::config() const { return state_->config; }
+DType Model::dtype() const { return state_->dtype; }
+const Ops& Model::ops() const { return state_->ops; }
+Context& Model::context() const { return state_->context; }
+std::span<Parameter> Model::parameters() { return state_->parameters; }
+std::span<const Parameter> Model::parameters() const { return state_->parameters; }
+bool Model::trains() const { return state_->trains; }
+Workspace& Model::workspace() { return state_->workspace; }
+
+Parameter& Model::parameter(std::string_view name) {
+  if (Parameter* parameter = find(state_->parameters, name)) return *parameter;
+  throw Error("ERR_TENSOR_MISSING", "the model has no tensor of this name",
+              "a name such as " + state_->parameters.front().spec.name, std::string(name));
+}
+
+void Model::load(std::shared_ptr<SafetensorsReader> files) {
+  WINNOW_CHECK(!state_->trains, "ERR_INTERNAL", "weights cannot be loaded into a model that trains");
+  require_known_names(*state_, *files);
+  for (Parameter& parameter : state_->parameters) checked_tensor(parameter.spec, *files);
+  for (Parameter& parameter : state_->parameters) {
+    parameter.source = checked_tensor(parameter.spec, *files);
+    parameter.value.reset();
+    if (is_matrix(parameter.spec)) continue;
+    parameter.value = allocate_vector_or_matrix(*state_, parameter.spec);
+    upload_as_f32(state_->context, state_->ops, parameter.value.view(), parameter.source);
+    parameter.source = parameter.value.view();
+  }
+  state_->embedding_table.reset();
+  device_view(state_->context, state_->ops, state_->embedding->source, state_->embedding_table);
+  state_->files = std::move(files);
+  pack();
+}
+
+void Model::pack() {
+  for (Parameter& parameter : state_->parameters) {
+    if (parameter.spec.kind != ParameterKind::kLinear && &parameter != state_->head) continue;
+    if (!parameter.packed_storage) {
+      const auto bytes =
+          state_->ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, state_->dtype);
+      // Counted in 16-bit elements: the layout is the backend's own.
+      parameter.packed_storage =
+          allocate_buffer(state_->context, state_->ops, {static_cast<int64_t>(bytes + 1) / 2}, DType::kBF16);
+      parameter.packed = {parameter.packed_storage.view().data, parameter.spec.rows, parameter.spec.cols,
+                          state_->dtype};
+    }
+    Buffer staged;
+    const View source = parameter.value ? parameter.value.view()
+                                        : device_view(state_->context, state_->ops, parameter.source, staged);
+    state_->ops.pack_weight(state_->context, parameter.packed, source);
+  }
+}
+
+void Model::enable_training() {
+  if (state_->trains) return;
+  int64_t masters = 0, values = 0;
+  for (const Parameter& parameter : state_->parameters) {
+    const int64_t bytes = parameter.spec.rows * parameter.spec.cols * static_cast<int64_t>(sizeof(float));
+    values += bytes;
+    if (!parameter.value) masters += bytes;
+  }
+  require_memory(masters + 3 * values,
+                 "f32 masters " + std::to_string(masters) + ", gradients " + std::to_string(values) +
+                     ", moments " + std::to_string(2 * values),
+                 "train a smaller model, or free memory");
+  for (Parameter& parameter : state_->parameters) {
+    WINNOW_CHECK(parameter.source, "ERR_INTERNAL", "the model has no weights yet");
+    if (!parameter.value) {
+      parameter.value = allocate_f32(*state_, parameter.spec);
+      upload_as_f32(state_->context, state_->ops, parameter.value.view(), parameter.source);
+      parameter.source = parameter.value.view();
+    }
+    for (Buffer* buffer : {&parameter.gradient, &parameter.moment1, &parameter.moment2}) {
+      *buffer = allocate_vector_or_matrix(*state_, parameter.spec);
+      state_->ops.zero(state_->context, buffer->view().data, buffer->view().size_bytes());
+    }
+  }
+  state_->embedding_table.reset();
+  state_->files.reset();
+  state_->trains = true;
+}
+
+void Model::save(const std::string& path, DType dtype) const {
+  WINNOW_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "ERR_MODEL_CONFIG",
+               "weights cannot be saved in this number format", "f32 or bf16", name(dtype));
+  std::vector<std::vector<std::byte>> copies(state_->parameters.size());
+  std::vector<std::vector<float>> widened(state_->parameters.size());
+  std::vector<TensorToWrite> tensors;
+  for (size_t i = 0; i < state_->parameters.size(); ++i) {
+    const Parameter& parameter = state_->parameters[i];
+    View source = parameter.value ? host_view(state_->context, state_->ops, parameter.value.view(), copies[i])
+                                  : parameter.source;
+    if (source.dtype == DType::kF16) source = widen_f16(source, widened[i]);
+    const ParameterSpec& spec = parameter.spec;
+    tensors.push_back(
+        {spec.name, dtype,
+         is_matrix(spec) ? std::vector<int64_t>{spec.rows, spec.cols} : std::vector<int64_t>{spec.cols},
+         source});
+  }
+  write_safetensors(path, tensors, {{"format", "pt"}});
+}
+
+}  // namespace winnow

@@ -1,0 +1,81 @@
+// A model's weights, and its forward and backward passes over a batch of the token forest.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/ops.h"
+#include "model/config.h"
+#include "model/kv_store.h"
+#include "tensor/buffer.h"
+
+namespace winnow {
+
+class SafetensorsReader;
+
+// One tensor in the forms a run needs. `source` is what the weights mean: a read-only mapping while
+// the model only runs, the f32 master once it trains.
+struct Parameter {
+  ParameterSpec spec;
+  View source;          // (rows, cols), f32, bf16 or f16
+  PackedWeight packed;  // linear layers, and the embedding when the head is tied
+  Buffer packed_storage;
+  Buffer value;  // f32 vectors (norms, biases) always; f32 master of matrices when training
+  Buffer gradient, moment1, moment2;  // f32, only when training
+};
+
+// A batch ready for the kernels. Rows are tokens.
+struct ForwardBatch {
+  std::vector<int32_t> tokens, positions, slots;  // (M) each
+  AttentionPlan plan;
+};
+
+struct Activations;  // what the backward pass needs; see activations.h
+struct ModelState;   // see model_state.h
+class Workspace;     // see workspace.h
+
+class Model {
+ public:
+  Model(Context& context, const Ops& ops, ModelConfig config, DType dtype);
+  ~Model();
+
+  // Takes weights from files (which stay mapped) or from Philox normals (std 0.02, norms 1, biases 0).
+  void load(std::shared_ptr<SafetensorsReader> files);
+  void initialise(uint64_t seed, float standard_deviation);
+  // Safetensors under the Hugging Face names; a tied head is not written.
+  void save(const std::string& path, DType dtype) const;
+
+  const ModelConfig& config() const;
+  DType dtype() const;
+  const Ops& ops() const;
+  Context& context() const;
+  std::span<Parameter> parameters();
+  std::span<const Parameter> parameters() const;
+  Parameter& parameter(std::string_view name);  // throws ERR_TENSOR_MISSING
+
+  // Masters (from `source`), gradients and moments (zero): made on first use. Throws ERR_MEMORY_PLAN
+  // before touching anything when they exceed the memory that is available.
+  void enable_training();
+  bool trains() const;
+  void pack();  // packed weights from `source`; after every optimizer step
+
+  // hidden (M, D) set: the final norm's output. Keys and values are written to `store`. With
+  // `activations`, keeps what backward needs.
+  void forward(const ForwardBatch& batch, KeyValueStore& store, View hidden, Activations* activations);
+  // dhidden (M, D): gradient of `hidden`, overwritten. Accumulates into the parameters' gradients.
+  void backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden, Activations& activations);
+  // logits (M, V) set = hidden (M, D) . head^T
+  void head(View logits, View hidden);
+  // Its gradient: dhidden (M, D) set; the head's weight gradient acc.
+  void head_backward(View dhidden, View dlogits, View hidden);
+
+  // Buffers that outlive a call, so that a steady-state step allocates nothing.
+  Workspace& workspace();
+
+ private:
+  std::unique_ptr<ModelState> state_;
+};
+
+}  // namespace winnow

@@ -1,0 +1,53 @@
+// The insides of Model, shared by the files that implement it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/model.h"
+#include "model/rope_table.h"
+#include "model/workspace.h"
+
+namespace winnow {
+
+// Parameters of one layer; null where the architecture has none.
+struct LayerParameters {
+  Parameter *input_norm, *query, *query_bias, *key, *key_bias, *value, *value_bias;
+  Parameter *query_norm, *key_norm, *output, *output_bias;
+  Parameter *post_attention_norm, *gate, *up, *down;
+};
+
+struct ModelState {
+  ModelState(Context& context, const Ops& ops, const ModelConfig& config, DType dtype);
+
+  Context& context;
+  const Ops& ops;
+  ModelConfig config;
+  DType dtype;
+  std::vector<Parameter> parameters;
+  std::vector<LayerParameters> layers;
+  Parameter *embedding, *final_norm, *head;
+  std::shared_ptr<SafetensorsReader> files;  // keeps mapped sources alive
+  Buffer embedding_table;                    // the mapped embedding in device memory, where that differs
+  bool trains = false;
+  Workspace workspace;
+  RopeTable rope;
+  std::vector<float> cosine, sine;  // of the batch in work
+
+  int64_t query_width() const { return int64_t{config.heads} * config.head_dim; }
+  int64_t key_width() const { return int64_t{config.kv_heads} * config.head_dim; }
+};
+
+// (V, D) as the embedding kernels read it.
+View embedding_table(const ModelState& state);
+// (M, Dh/2) each, in the workspace.
+void upload_rope(ModelState& state, const ForwardBatch& batch, View& cosine, View& sine);
+// x (M, heads * Dh) as (M * heads, Dh), and as (M, heads, Dh).
+View per_head(View x, int64_t heads);
+View split_heads(View x, int64_t heads);
+// 1 / sqrt(Dh)
+float attention_scale(const ModelConfig& config);
+
+inline View bias_view(const Parameter* bias) { return bias ? bias->value.view() : View{}; }
+
+}  // namespace winnow

@@ -1,0 +1,71 @@
+#include "model/workspace.h"
+
+#include <algorithm>
+
+namespace winnow {
+
+Buffer allocate_buffer(Context& context, const Ops& ops, std::initializer_list<int64_t> shape, DType dtype) {
+  View view(nullptr, dtype, shape);
+  view.data = ops.allocate(context, std::max<size_t>(view.size_bytes(), 64));
+  return Buffer(view, [&context, &ops](void* data) { ops.release(context, data); });
+}
+
+Workspace::Workspace(Context& context, const Ops& ops, const ModelConfig& config)
+    : context_(context), ops_(ops), config_(config) {}
+
+View Workspace::view(Slot slot, std::initializer_list<int64_t> shape, DType dtype) {
+  Buffer& buffer = buffers_[static_cast<size_t>(slot)];
+  View view(nullptr, dtype, shape);
+  if (!buffer || buffer.view().size_bytes() < view.size_bytes()) {
+    buffer.reset();  // before the larger one is allocated
+    buffer = allocate_buffer(context_, ops_, shape, dtype);
+  }
+  view.data = buffer.view().data;
+  return view;
+}
+
+View Workspace::upload(Slot slot, std::span<const float> values, std::initializer_list<int64_t> shape) {
+  const View device = view(slot, shape);
+  WINNOW_DCHECK(device.size() == static_cast<int64_t>(values.size()));
+  ops_.upload(context_, device.data, values.data(), device.size_bytes());
+  return device;
+}
+
+View Workspace::upload(Slot slot, std::span<const float> values) {
+  return upload(slot, values, {static_cast<int64_t>(values.size())});
+}
+
+View Workspace::upload(Slot slot, std::span<const int32_t> values) {
+  const View device = view(slot, {static_cast<int64_t>(values.size())}, DType::kI32);
+  ops_.upload(context_, device.data, values.data(), device.size_bytes());
+  return device;
+}
+
+KeyValueStore& Workspace::store(int64_t blocks) {
+  if (!store_ || store_->blocks() < blocks) {
+    store_.reset();
+    store_ = std::make_unique<KeyValueStore>(context_, ops_, config_, blocks);
+  }
+  WINNOW_CHECK(store_->free_blocks() == store_->blocks(), "ERR_INTERNAL",
+               "the working KV store still has blocks in use");
+  return *store_;
+}
+
+Activations& Workspace::activations(int64_t rows) {
+  if (!activations_ || activations_->capacity() < rows) {
+    activations_.reset();
+    activations_ = std::make_unique<Activations>(context_, ops_, config_, rows);
+  }
+  activations_->bind(rows);
+  return *activations_;
+}
+
+int64_t Workspace::size_bytes() const {
+  size_t total = 0;
+  for (const Buffer& buffer : buffers_) total += buffer.view().size_bytes();
+  if (store_) total += KeyValueStore::size_bytes(config_, store_->blocks());
+  if (activations_) total += static_cast<size_t>(activations_->size_bytes());
+  return static_cast<int64_t>(total);
+}
+
+}  // namespace winnow

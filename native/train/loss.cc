@@ -1,0 +1,272 @@
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "model/activations.h"
+#include "model/attention_planning.h"
+#include "model/available_memory.h"
+#include "model/sequences.h"
+#include "model/workspace.h"
+#include "train/batching.h"
+#include "train/head_chunk.h"
+#include "train/trainer.h"
+
+namespace winnow {
+namespace {
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void require_aligned(const char* name, std::span<const float> values, size_t tokens, bool may_be_empty) {
+  if (values.size() != tokens && !(may_be_empty && values.empty()))
+    throw Error("ERR_SHAPE", std::string("[accumulate_gradients] ") + name + " does not fit the tokens",
+                std::to_string(tokens) + " values", std::to_string(values.size()));
+}
+
+void require_inputs(const Model& model, const Sequences& sequences, const LossInputs& inputs,
+                    const LossOptions& options) {
+  WINNOW_CHECK(model.trains(), "ERR_NOT_TRAINING", "the model holds no gradients",
+               "a model after enableTraining()");
+  require_sequences("accumulate_gradients", sequences, model.config(), model.config().max_positions);
+  const bool policy = options.kind == LossKind::kPolicyGradient;
+  const size_t tokens = sequences.tokens.size();
+  require_aligned("weight", inputs.weight, tokens, false);
+  require_aligned("advantage", inputs.advantage, policy ? tokens : 0, !policy);
+  require_aligned("old_logprob", inputs.old_logprob, policy ? tokens : 0, true);
+  require_aligned("reference_logprob", inputs.reference_logprob, policy ? tokens : 0, true);
+  WINNOW_CHECK(options.temperature > 0 && std::isfinite(options.temperature), "ERR_OPTION",
+               "[accumulate_gradients] temperature is not usable", "a positive number",
+               std::to_string(options.temperature));
+  WINNOW_CHECK(options.max_batch_tokens >= 1 && options.head_chunk_rows >= 1, "ERR_OPTION",
+               "[accumulate_gradients] max_batch_tokens or head_chunk_rows is not usable", "at least 1",
+               std::to_string(options.max_batch_tokens) + " and " + std::to_string(options.head_chunk_rows));
+  WINNOW_CHECK(!policy || options.policy.kl_coefficient == 0 || !inputs.reference_logprob.empty(),
+               "ERR_OPTION", "[accumulate_gradients] a KL term needs reference log-probabilities",
+               "reference_logprob, or kl_coefficient 0", "neither");
+  for (size_t index = 0; index < sequences.count(); ++index)
+    for (int64_t i = 0; i < sequences.length(index); ++i) {
+      const float weight = inputs.weight[static_cast<size_t>(sequences.offsets[index] + i)];
+      if (!std::isfinite(weight) || (i == 0 && weight != 0))
+        throw Error("ERR_LOSS_WEIGHT",
+                    "[accumulate_gradients] the weight of token " + std::to_string(i) + " of sequence " +
+                        std::to_string(index) + " is not usable",
+                    i == 0 ? "0, because nothing predicts the first token" : "a finite number",
+                    std::to_string(weight));
+    }
+}
+
+// The tokens that must be computed: up to the one before the last token with a loss.
+struct NeededTokens {
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> offsets{0};
+};
+
+NeededTokens needed_tokens(const Sequences& sequences, std::span<const float> weight) {
+  NeededTokens needed;
+  for (size_t index = 0; index < sequences.count(); ++index) {
+    const auto tokens = sequences.at(index);
+    auto length = sequences.length(index);
+    while (length > 0 && weight[static_cast<size_t>(sequences.offsets[index] + length - 1)] == 0) --length;
+    if (length > 0) needed.tokens.insert(needed.tokens.end(), tokens.begin(), tokens.begin() + (length - 1));
+    needed.offsets.push_back(static_cast<int64_t>(needed.tokens.size()));
+  }
+  return needed;
+}
+
+void add(PolicyLossSums& sums, const PolicyLossSums& more) {
+  sums.loss += more.loss;
+  sums.policy_loss += more.policy_loss;
+  sums.kl += more.kl;
+  sums.entropy += more.entropy;
+  sums.log_ratio += more.log_ratio;
+  sums.absolute_log_ratio += more.absolute_log_ratio;
+  sums.max_absolute_log_ratio = std::max(sums.max_absolute_log_ratio, more.max_absolute_log_ratio);
+  sums.clipped += more.clipped;
+  sums.entries += more.entries;
+}
+
+// Loss entries of one micro-batch, in the order of its sequences.
+struct Entries {
+  std::vector<int32_t> rows, targets;  // hidden row that predicts, token predicted
+  std::vector<int64_t> index;          // of the token in the caller's arrays
+};
+
+Entries loss_entries(const Sequences& sequences, const SequenceBatch& batch, const TokenForest& forest,
+                     std::span<const float> weight) {
+  Entries entries;
+  for (size_t member = 0; member < batch.members.size(); ++member) {
+    const int64_t begin = sequences.offsets[batch.members[member]];
+    const int64_t rows_begin = forest.sequence_offsets[member];
+    const int64_t computed = forest.sequence_offsets[member + 1] - rows_begin;
+    for (int64_t i = 1; i <= computed; ++i) {
+      if (weight[static_cast<size_t>(begin + i)] == 0) continue;
+      entries.rows.push_back(forest.sequence_rows[static_cast<size_t>(rows_begin + i - 1)]);
+      entries.targets.push_back(sequences.tokens[static_cast<size_t>(begin + i)]);
+      entries.index.push_back(begin + i);
+    }
+  }
+  return entries;
+}
+
+// Forward, loss and backward of one micro-batch after the other.
+class GradientPass {
+ public:
+  GradientPass(Model& model, const Sequences& sequences, const LossInputs& inputs, const LossOptions& options,
+               const CancelToken& cancel)
+      : model_(model), sequences_(sequences), inputs_(inputs), options_(options), cancel_(cancel) {
+    result_.logprobs.assign(sequences.tokens.size(), std::numeric_limits<float>::quiet_NaN());
+  }
+
+  void run(const Sequences& needed, const SequenceBatch& members) {
+    const double begin = seconds();
+    const GatheredSequences gathered = gather(needed, members);
+    const TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
+    const auto rows = static_cast<int64_t>(forest.tokens.size());
+    Workspace& workspace = model_.workspace();
+    KeyValueStore& store = workspace.store(blocks_needed(forest));
+    BlockLease lease(store);
+    const ForwardBatch batch = plan_batch(forest, lease);
+    Activations& activations = workspace.activations(rows);
+    const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
+    model_.forward(batch, store, hidden, &activations);
+    const double forward_end = seconds();
+
+    const View dhidden = workspace.view(Slot::kHiddenGradient, {rows, model_.config().width});
+    model_.ops().zero(model_.context(), dhidden.data, dhidden.size_bytes());
+    run_head(hidden, dhidden, loss_entries(sequences_, members, forest, inputs_.weight));
+    const double head_end = seconds();
+    cancel_.throw_if_cancelled();
+    model_.backward(batch, store, dhidden, activations);
+
+    result_.forest_tokens += rows;
+    result_.sequence_tokens += static_cast<int64_t>(gathered.tokens.size());
+    result_.forward_seconds += forward_end - begin;
+    result_.head_seconds += head_end - forward_end;
+    result_.backward_seconds += seconds() - head_end;
+  }
+
+  LossResult take_result() { return std::move(result_); }
+
+ private:
+  void run_head(View hidden, View dhidden, const Entries& entries) {
+    const auto step = static_cast<size_t>(options_.head_chunk_rows);
+    for (size_t begin = 0; begin < entries.rows.size(); begin += step) {
+      cancel_.throw_if_cancelled();
+      const size_t count = std::min(step, entries.rows.size() - begin);
+      const bool policy = options_.kind == LossKind::kPolicyGradient;
+      const std::span<const int64_t> index(entries.index.data() + begin, count);
+      const HeadChunk chunk =
+          run_head_chunk(model_, hidden, std::span(entries.rows).subspan(begin, count),
+                         std::span(entries.targets).subspan(begin, count), options_.temperature, policy);
+      read_logprobs(chunk, index);
+      const View dlogprob = model_.workspace().view(Slot::kLogprobGradient, {chunk.logprob.rows()});
+      View dentropy;
+      if (policy && options_.policy.entropy_coefficient != 0)
+        dentropy = model_.workspace().view(Slot::kEntropyGradient, {chunk.logprob.rows()});
+      if (policy)
+        policy_loss(chunk, index, dlogprob, dentropy);
+      else
+        supervised_loss(index, dlogprob);
+      head_backward(chunk, dlogprob, dentropy, dhidden);
+    }
+  }
+
+  void read_logprobs(const HeadChunk& chunk, std::span<const int64_t> index) {
+    logprobs_.resize(index.size());
+    model_.ops().download(model_.context(), logprobs_.data(), chunk.logprob.data, chunk.logprob.size_bytes());
+    for (size_t i = 0; i < index.size(); ++i) result_.logprobs[static_cast<size_t>(index[i])] = logprobs_[i];
+  }
+
+  View upload_entries(Slot slot, std::span<const float> values, std::span<const int64_t> index) {
+    staged_.clear();
+    for (const int64_t i : index) staged_.push_back(values[static_cast<size_t>(i)]);
+    return model_.workspace().upload(slot, staged_);
+  }
+
+  void policy_loss(const HeadChunk& chunk, std::span<const int64_t> index, View dlogprob, View dentropy) {
+    const View weight = upload_entries(Slot::kWeight, inputs_.weight, index);
+    const View advantage = upload_entries(Slot::kAdvantage, inputs_.advantage, index);
+    const View old = inputs_.old_logprob.empty()
+                         ? chunk.logprob
+                         : upload_entries(Slot::kOldLogprob, inputs_.old_logprob, index);
+    const View reference = inputs_.reference_logprob.empty()
+                               ? View{}
+                               : upload_entries(Slot::kReferenceLogprob, inputs_.reference_logprob, index);
+    add(result_.sums, model_.ops().policy_loss(model_.context(), dlogprob, dentropy, chunk.logprob, old,
+                                               reference, advantage, weight, chunk.entropy, options_.policy));
+  }
+
+  // loss = sum of weight * -logprob
+  void supervised_loss(std::span<const int64_t> index, View dlogprob) {
+    staged_.clear();
+    for (size_t i = 0; i < index.size(); ++i) {
+      const float weight = inputs_.weight[static_cast<size_t>(index[i])];
+      staged_.push_back(-weight);
+      result_.sums.loss -= static_cast<double>(weight) * static_cast<double>(logprobs_[i]);
+    }
+    result_.sums.entries += static_cast<int64_t>(index.size());
+    model_.ops().upload(model_.context(), dlogprob.data, staged_.data(), dlogprob.size_bytes());
+  }
+
+  void head_backward(const HeadChunk& chunk, View dlogprob, View dentropy, View dhidden) {
+    const Ops& ops = model_.ops();
+    ops.softmax_backward(model_.context(), chunk.logits, chunk.lse, dentropy ? chunk.entropy : View{},
+                         chunk.targets, dlogprob, dentropy, 1.0f / options_.temperature);
+    const View dhead =
+        model_.workspace().view(Slot::kHeadHiddenGradient, {chunk.hidden.rows(), chunk.hidden.cols()});
+    model_.head_backward(dhead, chunk.logits, chunk.hidden);
+    ops.scatter_add_rows(model_.context(), dhidden, dhead, chunk.rows);
+  }
+
+  Model& model_;
+  const Sequences& sequences_;
+  const LossInputs& inputs_;
+  const LossOptions& options_;
+  const CancelToken& cancel_;
+  LossResult result_;
+  std::vector<float> staged_, logprobs_;
+};
+
+void require_room(Model& model, std::span<const SequenceBatch> batches, const LossOptions& options) {
+  int64_t rows = 0;
+  for (const SequenceBatch& batch : batches) rows = std::max(rows, batch.rows);
+  const MemoryPlan plan =
+      plan_training(model.config(), model.dtype(), static_cast<int>(rows), options.head_chunk_rows);
+  const int64_t needed = plan.activations + plan.head + plan.kv_store - model.workspace().size_bytes();
+  require_memory(needed,
+                 "activations " + std::to_string(plan.activations) + ", head " + std::to_string(plan.head) +
+                     ", KV store " + std::to_string(plan.kv_store) + ", less what is held already",
+                 "lower max_batch_tokens or head_chunk_rows");
+}
+
+}  // namespace
+
+LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
+                                std::span<const int64_t> offsets, const LossInputs& inputs,
+                                const LossOptions& options, const CancelToken& cancel,
+                                const Progress& progress) {
+  const Sequences sequences{tokens, offsets};
+  require_inputs(model, sequences, inputs, options);
+  const NeededTokens flat = needed_tokens(sequences, inputs.weight);
+  const Sequences needed{flat.tokens, flat.offsets};
+  const std::vector<SequenceBatch> batches = plan_batches(needed, options.max_batch_tokens);
+  require_room(model, batches, options);
+  int64_t done = 0, total = 0;
+  for (const SequenceBatch& batch : batches) total += batch.rows;
+  GradientPass pass(model, sequences, inputs, options, cancel);
+  try {
+    for (const SequenceBatch& batch : batches) {
+      cancel.throw_if_cancelled();
+      pass.run(needed, batch);
+      done += batch.rows;
+      if (progress) progress(done, total);
+    }
+  } catch (...) {
+    zero_gradients(model);  // a part of a sum is no gradient
+    throw;
+  }
+  return pass.take_result();
+}
+
+}  // namespace winnow

@@ -1,0 +1,81 @@
+// Scoring, gradient accumulation and the optimizer step, over sequences merged into a token forest.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "model/model.h"
+
+namespace winnow {
+
+// Log-probabilities: result[offset + i] = log p(token i | tokens before i) at `temperature`, NaN for
+// the first token of each sequence. Computed with the same kernels, bit for bit, as in generate.
+struct ScoreOptions {
+  float temperature = 1;
+  int max_batch_tokens = 1024;  // forest rows per forward pass
+};
+std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
+                         const ScoreOptions& options, const CancelToken& cancel, const Progress& progress);
+
+// One loss entry for every token of every sequence, aligned with `tokens`; weight 0 = no loss there.
+// The first token of a sequence must have weight 0.
+struct LossInputs {
+  std::span<const float> weight;             // mask and normaliser, per token
+  std::span<const float> advantage;          // empty for the supervised loss
+  std::span<const float> old_logprob;        // empty: the current log-probability (ratio exactly 1)
+  std::span<const float> reference_logprob;  // empty: no KL term
+};
+
+enum class LossKind : uint8_t { kSupervised, kPolicyGradient };
+
+struct LossOptions {
+  LossKind kind = LossKind::kPolicyGradient;
+  PolicyLossOptions policy;
+  float temperature = 1;
+  int max_batch_tokens = 1024;  // forest rows per micro-batch; sequences that share a prefix stay together
+  int head_chunk_rows = 64;     // rows of logits that exist at once
+};
+
+struct LossResult {
+  PolicyLossSums sums;          // supervised: loss = sum of weight * -logprob
+  std::vector<float> logprobs;  // per token, NaN where weight is 0
+  int64_t forest_tokens = 0;    // rows computed: a sequence's tokens before its last loss token
+  int64_t sequence_tokens = 0;  // the same without sharing
+  double forward_seconds = 0, head_seconds = 0, backward_seconds = 0;
+};
+
+// Adds the gradient of the loss to the parameters' gradients. Throws ERR_NOT_TRAINING, ERR_SHAPE,
+// ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH, ERR_LOSS_WEIGHT, ERR_OPTION or ERR_MEMORY_PLAN before any work;
+// whatever it throws later (an abort, say), it zeroes all gradients first.
+LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
+                                std::span<const int64_t> offsets, const LossInputs& inputs,
+                                const LossOptions& options, const CancelToken& cancel,
+                                const Progress& progress);
+
+struct UpdateOptions {
+  AdamwOptions adamw;           // weight_decay applies to matrices only
+  float max_gradient_norm = 1;  // 0 = no clipping
+};
+struct UpdateResult {
+  double gradient_norm = 0;  // before clipping
+  bool skipped = false;      // non-finite gradient: nothing changed
+};
+void zero_gradients(Model& model);
+// Clips, steps AdamW, zeroes the gradients, repacks the weights.
+UpdateResult apply_gradients(Model& model, const UpdateOptions& options);
+
+// Masters and moments, bit for bit, in safetensors.
+void save_optimizer_state(const Model& model, const std::string& path);
+void load_optimizer_state(Model& model, const std::string& path);
+
+// What a workload will take, before anything is allocated. All in bytes.
+struct MemoryPlan {
+  int64_t weights = 0, optimizer = 0, activations = 0, head = 0, kv_store = 0;
+  int64_t total() const { return weights + optimizer + activations + head + kv_store; }
+};
+MemoryPlan plan_training(const ModelConfig& config, DType dtype, int max_batch_tokens, int head_chunk_rows);
+
+}  // namespace winnow

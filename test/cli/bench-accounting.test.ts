@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import {
+  bodyWeights,
+  decodeWork,
+  floorSeconds,
+  gemmWork,
+  groupGradientWork,
+  parameterCount,
+  prefillWork,
+  updateWork,
+} from '../../lib/cli/bench/accounting.js';
+import { median } from '../../lib/cli/bench/record.js';
+import { benchShapes } from '../../lib/cli/bench/shapes.js';
+
+const qwen = benchShapes['qwen2.5-0.5b'];
+
+test('the decoder has the published size: 357.8 M in the layers, 0.494 G in all', () => {
+  expect(bodyWeights(qwen) / 1e6).toBeCloseTo(357.8, 1);
+  expect(parameterCount(qwen) / 1e9).toBeCloseTo(0.494, 3);
+});
+
+test('work of one tiny decoder, by hand', () => {
+  // Two heads of 8 on width 8: q and o 2 x 8 x 16, k and v 2 x 8 x 8, feed-forward 3 x 8 x 4.
+  const config = {
+    ...benchShapes.tiny,
+    vocabulary: 10,
+    width: 8,
+    feedForward: 4,
+    layers: 1,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 8,
+  };
+  expect(bodyWeights(config)).toBe(256 + 128 + 96);
+  expect(gemmWork(3, 5, 7, 'bf16')).toEqual({ flops: 210, bytes: 70 });
+  // Three tokens see 1 + 2 + 3 keys at 4 x 2 x 8 FLOPs; the head once.
+  expect(prefillWork(config, 'f32', 3)).toEqual({
+    flops: 2 * 3 * 480 + 2 * 80 + 64 * 6,
+    bytes: 560 * 4 + 3 * 2 * 8 * 4,
+  });
+  // Two rows, two steps after a context of 5: 6 + 7 keys each.
+  const decode = decodeWork(config, 'f32', { rows: 2, context: 5, shared: 5, steps: 2 });
+  expect(decode.flops).toBe(2 * 2 * 2 * 560 + 64 * 2 * 13);
+  // Shared keys are read once a step, own keys by each row.
+  expect(decode.bytes).toBe(2 * 560 * 4 + (2 * 3 + 2 * 5) * 64);
+  const gradient = groupGradientWork(config, 'f32', { group: 2, prompt: 5, completion: 3 });
+  const pairs = 15 + 2 * (6 + 7);
+  expect(gradient.flops).toBe(6 * 9 * 480 + 6 * 6 * 80 + 3.5 * 64 * pairs);
+  expect(updateWork(config)).toEqual({ flops: 0, bytes: 28 * 560 });
+});
+
+test('the floor is whichever limit binds', () => {
+  const peak = { flopsPerSecond: 100, bytesPerSecond: 10 };
+  expect(floorSeconds({ flops: 200, bytes: 10 }, peak)).toBe(2);
+  expect(floorSeconds({ flops: 100, bytes: 30 }, peak)).toBe(3);
+});
+
+test('median of odd and even counts', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+});

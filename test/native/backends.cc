@@ -1,0 +1,23 @@
+// The registry of backends that the op tests run on.
+#include <algorithm>
+
+#include "backend/cpu/dispatch.h"
+#include "op_test.h"
+
+namespace winnow::test {
+
+const std::vector<Backend>& backends() {
+  static const std::vector<Backend> all = [] {
+    std::vector<Backend> list = {{"reference", &reference_ops(), ""}};
+    const std::vector<std::string> usable = cpu::usable_instruction_sets();
+    for (const std::string set : {"avx2", "avx512", "avx512bf16"}) {
+      const bool present = std::find(usable.begin(), usable.end(), set) != usable.end();
+      list.push_back({"cpu-" + set, present ? &cpu::ops_of(set) : nullptr,
+                      present ? "" : "this processor has no " + set});
+    }
+    return list;
+  }();
+  return all;
+}
+
+}  // namespace winnow::test

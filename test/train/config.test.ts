@@ -1,0 +1,131 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../lib/train/config.js';
+import { parseConfig, readConfig } from '../../lib/train/config-file.js';
+import { editDistance, nearest } from '../../lib/train/nearest.js';
+
+const text = `
+output: runs/x
+model:
+  scratch: { width: 32, layers: 2, heads: 4 }
+data:
+  task: { name: synthetic }
+stages:
+  - kind: sft
+    steps: 10
+    batch: 4
+    learningRate: 1e-3
+  - kind: grpo
+    steps: 10
+    prompts: 4
+    group: 8
+    maxTokens: 32
+    learningRate: 1e-4
+`;
+
+const failure = (run: () => unknown) => {
+  try {
+    run();
+  } catch (error) {
+    return error as { code: string; message: string; hint?: string; toLine(): string };
+  }
+  throw new Error('nothing was thrown');
+};
+
+describe('parseConfig', () => {
+  it('fills in defaults and keeps what was written', () => {
+    const config = parseConfig(text, 'x.yaml');
+    expect(config.stages[1]).toMatchObject({ kind: 'grpo', group: 8, normaliser: 'token', clipLow: 0.2, updates: 1 });
+    expect(config.checkpoint).toEqual({ every: 50, keep: 2 });
+    expect(config.stages[0]?.learningRate).toBe(1e-3);
+  });
+
+  it('names an unknown key, its line and the nearest known one', () => {
+    const error = failure(() => parseConfig(text.replace('prompts: 4', 'promts: 4'), 'x.yaml'));
+    expect(error.code).toBe('ERR_CONFIG_KEY');
+    expect(error.message).toContain('stages.1.promts (x.yaml line 14)');
+    expect(error.hint).toBe('did you mean stages.1.prompts?');
+    const top = failure(() => parseConfig(`${text}\nthread: 2\n`, 'x.yaml'));
+    expect(top.hint).toBe('did you mean threads?');
+    const nested = failure(() => parseConfig(text.replace('width: 32', 'widht: 32'), 'x.yaml'));
+    expect(nested.hint).toBe('did you mean model.scratch.width?');
+  });
+
+  it('suggests nothing for a word that resembles no key', () => {
+    expect(failure(() => parseConfig(`${text}\nzzzzzzzz: 2\n`, 'x.yaml')).hint).toBe('remove it');
+  });
+
+  it('names a value of the wrong type with its line', () => {
+    const error = failure(() => parseConfig(text.replace('group: 8', 'group: many'), 'x.yaml'));
+    expect(error.code).toBe('ERR_CONFIG_VALUE');
+    expect(error.message).toContain('stages.1.group (x.yaml line 15)');
+    expect(error.toLine()).toContain('"many"');
+  });
+
+  it('applies --set, also into lists, and blames it when it is wrong', () => {
+    const config = parseConfig(text, 'x.yaml', ['stages.1.steps=3', 'seed=9', 'evaluation={maxTokens: 5}']);
+    expect(config.stages[1]?.steps).toBe(3);
+    expect(config.seed).toBe(9);
+    expect(config.evaluation?.maxTokens).toBe(5);
+    const error = failure(() => parseConfig(text, 'x.yaml', ['stages.1.setps=3']));
+    expect(error.message).toContain('--set stages.1.setps');
+    expect(error.hint).toBe('did you mean stages.1.steps?');
+    expect(failure(() => parseConfig(text, 'x.yaml', ['seed'])).code).toBe('ERR_CONFIG_SET');
+    expect(failure(() => parseConfig(text, 'x.yaml', ['output.deeper=1'])).code).toBe('ERR_CONFIG_SET');
+  });
+
+  it('refuses what is not YAML, a key given twice, a missing file, an empty file', () => {
+    expect(failure(() => parseConfig('a: [1, 2', 'x.yaml')).code).toBe('ERR_CONFIG_SYNTAX');
+    expect(failure(() => parseConfig('seed: 1\nseed: 2\n', 'x.yaml')).message).toContain('line 2');
+    expect(failure(() => readConfig('/nonexistent/x.yaml')).code).toBe('ERR_CONFIG_FILE');
+    expect(failure(() => parseConfig('', 'x.yaml')).code).toBe('ERR_CONFIG_VALUE');
+  });
+
+  it('leaves the prototype of objects alone', () => {
+    expect(failure(() => parseConfig(text, 'x.yaml', ['__proto__.polluted=1'])).code).toMatch(/^ERR_CONFIG/);
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  it('reads a file', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'winnow-config-')), 'x.yaml');
+    writeFileSync(path, text);
+    expect(readConfig(path, ['output=elsewhere']).output).toBe('elsewhere');
+  });
+});
+
+describe('contradictions are refused before anything is loaded', () => {
+  const cases: [what: string, section: readonly (string | number)[], change: object][] = [
+    ['a group of 1', ['stages', 1], { group: 1 }],
+    ['KL without reference', ['stages', 1], { klCoefficient: 0.1 }],
+    ['a reference without KL', ['stages', 1], { reference: 'stage-start' }],
+    ['completions longer than the context', ['stages', 1], { maxTokens: 1024 }],
+    ['warm-up beyond the stage', ['stages', 0], { warmupSteps: 11 }],
+    ['a floor without a slope', ['stages', 0], { floor: 0.1 }],
+    ['two models', ['model'], { folder: 'x' }],
+    ['no model', ['model'], { scratch: undefined }],
+    ['heads that do not divide', ['model', 'scratch'], { kvHeads: 3 }],
+    ['an odd head size', ['model', 'scratch'], { headDim: 12 }],
+    ['task and files', ['data'], { train: 'x.jsonl' }],
+  ];
+  for (const [what, section, change] of cases) {
+    it(what, () => {
+      const config: unknown = structuredClone(parseConfig(text, 'x.yaml'));
+      const target = section.reduce((value, key) => (value as Record<string | number, unknown>)[key], config);
+      Object.assign(target as object, change);
+      const error = failure(() => resolveConfig(config));
+      expect(error.code).toBe('ERR_CONFIG');
+      expect(error.hint).toBeTruthy();
+    });
+  }
+});
+
+describe('nearest', () => {
+  it('counts edits', () => {
+    expect(editDistance('kitten', 'sitting')).toBe(3);
+    expect(editDistance('', 'abc')).toBe(3);
+    expect(nearest('lerning_rate', ['learningRate', 'batch'])).toBe('learningRate');
+    expect(nearest('x', [])).toBeUndefined();
+  });
+});

@@ -1,0 +1,21 @@
+/** A run of the real engine that takes a second: both kinds of stage, evaluations, and a checkpoint after every step. */
+import type { TrainConfig } from '../../lib/train/config.js';
+
+export function tinyRun(output: string): TrainConfig {
+  return {
+    output,
+    seed: 5,
+    device: 'cpu',
+    threads: 1,
+    model: { scratch: { width: 16, layers: 2, heads: 2, headDim: 8, feedForward: 24, maxPositions: 128 } },
+    data: { task: { name: 'synthetic', users: 16, candidates: 4, history: 2 } },
+    protocol: { name: 'exclusion', wording: 'compact' },
+    stages: [
+      { kind: 'sft', steps: 6, batch: 4, learningRate: 0.01, maxBatchTokens: 256 },
+      { kind: 'grpo', steps: 6, prompts: 4, group: 4, maxTokens: 24, learningRate: 0.005, maxBatchTokens: 256 },
+    ],
+    evaluation: { maxTokens: 24, instances: 4, resamples: 20, everySteps: 3 },
+    checkpoint: { every: 1, keep: 2 },
+    report: { everySteps: 2, samples: 1 },
+  };
+}
