@@ -22,13 +22,14 @@ export function demoConfig(output: string, seed: number): TrainConfig {
       {
         kind: 'sft',
         name: 'warm-up',
-        steps: 700,
+        steps: 800,
         batch: 24,
-        sizes: { minimum: 2, maximum: 8 },
+        sizes: { minimum: 2, maximum: 8, rampSteps: 300 },
         demonstrations: { corruptShare: 0.68 },
         learningRate: 3e-3,
         schedule: 'cosine',
         warmupSteps: 20,
+        beta2: 0.95,
         maxBatchTokens: 4096,
       },
       {

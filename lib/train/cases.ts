@@ -16,6 +16,16 @@ export interface SizeRange {
   readonly maximum: number;
 }
 
+export interface SizeCurriculum extends SizeRange {
+  readonly rampSteps: number;
+}
+
+/** The sizes of a step (from 0): the largest grows linearly from `minimum` and reaches `maximum` at step `rampSteps`. */
+export function sizesAt({ minimum, maximum, rampSteps }: SizeCurriculum, step: number): SizeRange {
+  if (step >= rampSteps) return { minimum, maximum };
+  return { minimum, maximum: minimum + Math.floor(((maximum - minimum) * step) / rampSteps) };
+}
+
 /** A protocol that can make prompts for random subsets of the candidates, such as `exclusion`. */
 export interface ExpandingProtocol extends Protocol<unknown> {
   trainingCases(
@@ -27,28 +37,34 @@ export interface ExpandingProtocol extends Protocol<unknown> {
 // biome-ignore lint/suspicious/noExplicitAny: the state of a protocol is its own business
 export type AnyProtocol = Protocol<any>;
 
+export interface CaseSettings {
+  readonly instances: readonly RankingInstance[];
+  readonly protocol: AnyProtocol;
+  readonly sizes: SizeCurriculum;
+  readonly casesPerStep: number;
+  readonly seed: number;
+  /** Keeps the draws of different stages apart. */
+  readonly stageKey: string;
+}
+
 export class CaseSource {
   readonly #instances: readonly RankingInstance[];
   readonly #protocol: AnyProtocol;
-  readonly #sizes: SizeRange;
+  readonly #sizes: SizeCurriculum;
+  readonly #casesPerStep: number;
   readonly #seed: number;
   readonly #stage: string;
   readonly #order: DataOrder;
 
-  /** `stage` keeps the draws of different stages apart. */
-  constructor(
-    instances: readonly RankingInstance[],
-    protocol: AnyProtocol,
-    sizes: SizeRange,
-    seed: number,
-    stage: string,
-  ) {
+  constructor(settings: CaseSettings) {
+    const { instances, protocol, sizes, casesPerStep, seed, stageKey } = settings;
     this.#instances = instances;
     this.#protocol = protocol;
     this.#sizes = sizes;
+    this.#casesPerStep = casesPerStep;
     this.#seed = seed;
-    this.#stage = stage;
-    this.#order = new DataOrder(instances.length, seed, stage);
+    this.#stage = stageKey;
+    this.#order = new DataOrder(instances.length, seed, stageKey);
   }
 
   slice(start: number, count: number): PromptCase[] {
@@ -58,14 +74,15 @@ export class CaseSource {
   at(position: number): PromptCase {
     const instance = this.#instances[this.#order.at(position)] as RankingInstance;
     const key = stableKey('case', this.#seed, this.#stage, position);
-    return { instance, key, prompt: this.#promptOf(instance, key) };
+    return { instance, key, prompt: this.#promptOf(instance, key, position) };
   }
 
   /** A protocol without subsets is trained on the prompts of its first step. */
-  #promptOf(instance: RankingInstance, key: number): Prompt {
+  #promptOf(instance: RankingInstance, key: number, position: number): Prompt {
     const protocol = this.#protocol;
+    const sizes = sizesAt(this.#sizes, Math.floor(position / this.#casesPerStep));
     const prompts = canExpand(protocol)
-      ? protocol.trainingCases(instance, { sizes: { ...this.#sizes, count: 1 }, seed: key }).map(({ prompt }) => prompt)
+      ? protocol.trainingCases(instance, { sizes: { ...sizes, count: 1 }, seed: key }).map(({ prompt }) => prompt)
       : protocol.prompts(protocol.start(instance));
     return prompts[0] as Prompt;
   }

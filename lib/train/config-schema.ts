@@ -110,7 +110,12 @@ const kBatch = {
 };
 
 /** Numbers of candidates of the cases, drawn uniformly; default: all candidates. */
-const kSizes = z.strictObject({ minimum: z.number().int().min(2), maximum: z.number().int().min(2) });
+const kSizes = z.strictObject({
+  minimum: z.number().int().min(2),
+  maximum: z.number().int().min(2),
+  /** Steps in which the largest size grows from `minimum` to `maximum`, easy cases first; 0 = `maximum` from the start. */
+  rampSteps: kIndex.default(0),
+});
 
 const kSft = z.strictObject({
   kind: z.literal('sft'),

@@ -24,13 +24,13 @@ export function demonstrationExamples(
   demonstrator: Demonstrator,
   encode: EncodeCompletion,
 ): ExampleSource {
-  const { protocol, instances, seed, stageKey, sampler } = context;
+  const { protocol, instances, sampler } = context;
   if (!canDemonstrate(protocol)) {
     throw new WinnowError('ERR_CONFIG', `protocol ${protocol.name} cannot write completions`, {
       hint: 'give the supervised stage examples: FILE.jsonl',
     });
   }
-  const cases = new CaseSource(instances, protocol, sizesOf(config, instances), seed, stageKey);
+  const cases = new CaseSource({ ...context, sizes: sizesOf(config, instances), casesPerStep: config.batch });
   return (position) => {
     const { instance, prompt, key } = cases.at(position);
     const { thought, answerId } = demonstrator(instance, prompt, key);

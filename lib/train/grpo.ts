@@ -25,8 +25,8 @@ import {
 
 /** `reference` is the frozen policy of the KL term, if there is one; the stage disposes of it. */
 export function grpoStage(context: StageContext, config: GrpoConfig, reference: TrainableModel | undefined): Stage {
-  const { instances, protocol, seed, stageKey } = context;
-  const cases = new CaseSource(instances, protocol, sizesOf(config, instances), seed, stageKey);
+  const sizes = sizesOf(config, context.instances);
+  const cases = new CaseSource({ ...context, sizes, casesPerStep: config.prompts });
   return {
     casesPerStep: config.prompts,
     step: (request) => grpoStep({ ...context, config, cases, reference }, request),

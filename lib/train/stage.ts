@@ -2,7 +2,7 @@
 import type { Model } from '../native/index.js';
 import type { LanguageModel } from '../protocol/index.js';
 import type { RankingInstance } from '../types.js';
-import type { AnyProtocol, SizeRange } from './cases.js';
+import type { AnyProtocol, SizeCurriculum } from './cases.js';
 import type { SampleRecord } from './events.js';
 
 /** The engine calls that training makes. */
@@ -63,11 +63,11 @@ export interface Stage {
 
 /** The sizes of a stage's cases; by default every candidate is shown. */
 export function sizesOf(
-  config: { readonly sizes?: SizeRange | undefined },
+  config: { readonly sizes?: SizeCurriculum | undefined },
   instances: readonly RankingInstance[],
-): SizeRange {
+): SizeCurriculum {
   const largest = instances.reduce((most, { candidates }) => Math.max(most, candidates.length), 2);
-  return config.sizes ?? { minimum: largest, maximum: largest };
+  return config.sizes ?? { minimum: largest, maximum: largest, rampSteps: 0 };
 }
 
 /** Seconds by phase. */

@@ -71,7 +71,7 @@ describe('a process killed at any instant', () => {
     while (
       (await runAndKill(
         ['train', killed, argument(killed)],
-        kills < 6 ? random.integer(400) : Number.POSITIVE_INFINITY,
+        kills < 6 ? random.integer(100) : Number.POSITIVE_INFINITY,
       )) === null
     ) {
       kills++;

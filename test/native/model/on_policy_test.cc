@@ -16,7 +16,7 @@ TokenLists make_prompts(int64_t vocabulary) {
   Random random("on-policy prompts");
   const auto common = random_tokens(random, 21, vocabulary);
   std::vector<std::vector<int32_t>> prompts;
-  for (const auto [shared, own] : {std::pair(21, 5), {21, 14}, {21, 0}, {16, 2}, {0, 1}, {0, 33}, {21, 5}}) {
+  for (const auto& [shared, own] : {std::pair(21, 5), {21, 14}, {21, 0}, {16, 2}, {0, 1}, {0, 33}, {21, 5}}) {
     std::vector<int32_t> prompt(common.begin(), common.begin() + shared);
     const auto more = random_tokens(random, own, vocabulary);
     prompt.insert(prompt.end(), more.begin(), more.end());
@@ -179,7 +179,7 @@ void check_training(const Ops& ops, const std::string& architecture, DType dtype
   std::vector<float> old = sampled.sampled_logprobs;
   LossOptions options;
   options.temperature = kTemperature;
-  for (const auto [batch_tokens, chunk_rows] : {std::pair(1024, 64), {60, 7}}) {
+  for (const auto& [batch_tokens, chunk_rows] : {std::pair(1024, 64), {60, 7}}) {
     options.max_batch_tokens = batch_tokens;
     options.head_chunk_rows = chunk_rows;
     const LossResult result =
