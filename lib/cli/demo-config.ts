@@ -35,7 +35,7 @@ export function demoConfig(output: string, seed: number): TrainConfig {
       {
         kind: 'grpo',
         name: 'GRPO',
-        steps: 120,
+        steps: 320,
         prompts: 32,
         group: 8,
         sizes: { minimum: 2, maximum: 8 },
