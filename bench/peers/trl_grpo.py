@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 
@@ -89,6 +90,7 @@ def main():
 
         def on_step_end(self, *_, **__):
             step_seconds.append(time.perf_counter() - self.started)
+            print(f"step {len(step_seconds)}: {step_seconds[-1]:.1f} s", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as output:
         trainer = GRPOTrainer(

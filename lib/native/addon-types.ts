@@ -66,6 +66,7 @@ export interface NativeGenerateRequest extends FlatSequences {
   tokenByteOffsets: Float64Array;
   maxBatch: number;
   maxKvBytes: number;
+  maxActivationBytes: number;
   prefillTokens: number;
 }
 
@@ -120,6 +121,8 @@ export interface NativeLossResult {
   logprobs: Float32Array;
   forestTokens: number;
   sequenceTokens: number;
+  /** Of the forest's tokens, those whose forward pass `generate` had kept. */
+  cachedTokens: number;
   forwardSeconds: number;
   headSeconds: number;
   backwardSeconds: number;

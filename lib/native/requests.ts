@@ -41,6 +41,11 @@ export interface GenerateRequest {
   maxBatch?: number;
   /** Ceiling of the KV store, in bytes. */
   maxKvBytes?: number;
+  /**
+   * Activations of up to so many bytes are kept until the weights change or the next call of `generate`, so that
+   * `accumulateGradients` on the sampled sequences needs no forward pass; its results are the same, bit for bit. Default 0: none.
+   */
+  maxActivationBytes?: number;
   /** Prompt tokens per forward pass. */
   prefillTokens?: number;
 }
@@ -108,6 +113,7 @@ const generateDefaults = {
   ignoreStopTokens: false,
   maxBatch: 256,
   maxKvBytes: 2 ** 30,
+  maxActivationBytes: 0,
   prefillTokens: 512,
 };
 

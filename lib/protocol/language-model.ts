@@ -21,6 +21,7 @@ export interface GenerativeModel {
       tokenBytes?: Uint8Array[];
       maxBatch?: number;
       maxKvBytes?: number;
+      maxActivationBytes?: number;
     },
     options?: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
   ): Promise<{
@@ -43,6 +44,8 @@ export interface CompleteRequest {
   readonly stopStrings?: readonly string[];
   readonly maxBatch?: number;
   readonly maxKvBytes?: number;
+  /** See `GenerateRequest` of the engine. */
+  readonly maxActivationBytes?: number;
 }
 
 export interface CompleteOptions {

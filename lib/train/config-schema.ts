@@ -148,6 +148,8 @@ const kGrpo = z.strictObject({
   /** Completions per prompt. */
   group: kCount,
   maxTokens: kCount,
+  /** The forward pass of up to so many bytes is kept while sampling and not repeated for the gradient; 0 = always repeated. */
+  maxActivationBytes: kIndex.default(2 ** 31),
   temperature: z.number().positive().default(1),
   topK: kIndex.default(0),
   topP: z.number().gt(0).max(1).default(1),

@@ -3,7 +3,8 @@
  *
  *   cases -> prompts -> groups of completions -> answers -> rewards -> advantages -> groups with signal -> gradient -> update
  *
- * The token ids that were sampled are the token ids that are trained on, the stop token included.
+ * The token ids that were sampled are the token ids that are trained on, the stop token included, and the activations of the sampling
+ * are those of the gradient: the two passes agree bit for bit.
  */
 import type { Completion } from '../types.js';
 import { groupNormalised, meanOnly } from './advantage.js';
@@ -80,10 +81,13 @@ function sampleGroups(
   cases: readonly PromptCase[],
   { signal }: StepRequest,
 ): Promise<Completion[][]> {
-  const { maxTokens, temperature, topK, topP, minP, group } = context.config;
+  const { maxTokens, maxActivationBytes, temperature, topK, topP, minP, group } = context.config;
   return context.sampler.complete(
     cases.map(({ prompt }) => prompt),
-    { maxTokens, temperature, topK, topP, minP, n: group, seed: context.seed, promptKeys: cases.map(({ key }) => key) },
+    {
+      ...{ maxTokens, maxActivationBytes, temperature, topK, topP, minP },
+      ...{ n: group, seed: context.seed, promptKeys: cases.map(({ key }) => key) },
+    },
     { signal },
   );
 }

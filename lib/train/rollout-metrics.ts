@@ -57,6 +57,7 @@ export function updateMetrics(
     ...(reference ? { kl: loss.kl / totalWeight } : {}),
     ...(first
       ? {
+          cached_token_fraction: loss.forestTokens === 0 ? 0 : loss.cachedTokens / loss.forestTokens,
           'sampling/sampling_logp_difference/mean': loss.absoluteLogRatio / totalWeight,
           'sampling/sampling_logp_difference/max': loss.maxAbsoluteLogRatio,
         }

@@ -46,6 +46,7 @@ GenerateRequest read_request(const Fields& request) {
   result.sampling = read_sampling(request);
   result.limits.max_batch = static_cast<int>(request.integer("maxBatch", 1, 1 << 20));
   result.limits.max_kv_bytes = request.integer("maxKvBytes", 1, kMostInteger);
+  result.limits.max_activation_bytes = request.integer("maxActivationBytes", 0, kMostInteger);
   result.limits.prefill_tokens = static_cast<int>(request.integer("prefillTokens", 1, kMostTokens));
   result.token_bytes = request.uint8_array("tokenBytes");
   result.token_byte_offsets = request.counts("tokenByteOffsets");

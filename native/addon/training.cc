@@ -77,6 +77,7 @@ Napi::Value to_result(Napi::Env env, const LossResult& loss) {
   result.Set("logprobs", to_float32_array(env, loss.logprobs));
   result.Set("forestTokens", static_cast<double>(loss.forest_tokens));
   result.Set("sequenceTokens", static_cast<double>(loss.sequence_tokens));
+  result.Set("cachedTokens", static_cast<double>(loss.cached_tokens));
   result.Set("forwardSeconds", loss.forward_seconds);
   result.Set("headSeconds", loss.head_seconds);
   result.Set("backwardSeconds", loss.backward_seconds);

@@ -28,8 +28,9 @@ class Carver {
   int64_t used_ = 0;
 };
 
-LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t rows) {
+LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t rows, KeepKeys keys) {
   const int64_t query_width = int64_t{config.heads} * config.head_dim;
+  const int64_t key_width = int64_t{config.kv_heads} * config.head_dim;
   LayerActivations layer;
   layer.residual_in = carver.take(rows, config.width);
   layer.residual_mid = carver.take(rows, config.width);
@@ -37,7 +38,7 @@ LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t 
   layer.feed_forward_rstd = carver.take(rows);
   layer.query = carver.take(rows, query_width);
   if (config.qk_norm) {
-    layer.key_raw = carver.take(rows, int64_t{config.kv_heads} * config.head_dim);
+    layer.key_raw = carver.take(rows, key_width);
     layer.query_rstd = carver.take(rows * config.heads);
     layer.key_rstd = carver.take(rows * config.kv_heads);
   }
@@ -45,34 +46,79 @@ LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t 
   layer.attended = carver.take(rows, query_width);
   layer.gate = carver.take(rows, config.feed_forward);
   layer.up = carver.take(rows, config.feed_forward);
+  if (keys == KeepKeys::kYes) {
+    layer.key = carver.take(rows, key_width);
+    layer.value = carver.take(rows, key_width);
+  }
   return layer;
+}
+
+using ArrayOf = View LayerActivations::*;
+constexpr ArrayOf kArrays[] = {&LayerActivations::residual_in,
+                               &LayerActivations::residual_mid,
+                               &LayerActivations::attention_rstd,
+                               &LayerActivations::feed_forward_rstd,
+                               &LayerActivations::query,
+                               &LayerActivations::key_raw,
+                               &LayerActivations::query_rstd,
+                               &LayerActivations::key_rstd,
+                               &LayerActivations::lse,
+                               &LayerActivations::attended,
+                               &LayerActivations::gate,
+                               &LayerActivations::up,
+                               &LayerActivations::key,
+                               &LayerActivations::value};
+
+// Rows [begin, begin + count) of an array that holds `capacity` rows, one or several entries a row.
+View slice(const View& whole, int64_t capacity, int64_t begin, int64_t count) {
+  if (!whole) return whole;
+  const int64_t entries = whole.rows() / capacity;
+  return whole.slice_rows(begin * entries, count * entries);
 }
 
 }  // namespace
 
-int64_t Activations::size_bytes(const ModelConfig& config, int64_t rows) {
+std::vector<View> LayerActivations::arrays(int64_t rows) const {
+  std::vector<View> result;
+  for (const ArrayOf array : kArrays)
+    if (const View& view = this->*array)
+      result.emplace_back(view.data, view.dtype, std::initializer_list<int64_t>{rows, view.size() / rows});
+  return result;
+}
+
+int64_t activation_floats(const ModelConfig& config, int layers, int64_t rows, KeepKeys keys) {
   Carver layer(nullptr), rest(nullptr);
-  carve_layer(layer, config, rows);
+  carve_layer(layer, config, rows, keys);
   rest.take(rows, config.width);
   rest.take(rows);
-  return (config.layers * layer.used() + rest.used()) * static_cast<int64_t>(sizeof(float));
+  return layers * layer.used() + rest.used();
 }
 
-Activations::Activations(Context& context, const Ops& ops, const ModelConfig& config, int64_t capacity)
+int64_t Activations::size_bytes(const ModelConfig& config, int64_t rows) {
+  return activation_floats(config, config.layers, rows, KeepKeys::kNo) * static_cast<int64_t>(sizeof(float));
+}
+
+Activations::Activations(Context& context, const Ops& ops, const ModelConfig& config, int layers,
+                         int64_t capacity, KeepKeys keys)
     : config_(config),
       capacity_(capacity),
-      storage_(allocate_buffer(context, ops, {size_bytes(config, capacity) / 4})) {
-  bind(capacity);
+      storage_(allocate_buffer(context, ops, {activation_floats(config, layers, capacity, keys)})) {
+  Carver carver(storage_.view().f32());
+  for (int index = 0; index < layers; ++index) whole_.push_back(carve_layer(carver, config_, capacity, keys));
+  whole_final_residual_ = carver.take(capacity, config_.width);
+  whole_final_rstd_ = carver.take(capacity);
+  bind(0, capacity);
 }
 
-void Activations::bind(int64_t rows_to_bind) {
-  WINNOW_CHECK(rows_to_bind <= capacity_, "ERR_INTERNAL", "the batch is larger than its activations");
-  rows = rows_to_bind;
-  Carver carver(storage_.view().f32());
-  layers.clear();
-  for (int index = 0; index < config_.layers; ++index) layers.push_back(carve_layer(carver, config_, rows));
-  final_residual = carver.take(rows, config_.width);
-  final_rstd = carver.take(rows);
+void Activations::bind(int64_t begin, int64_t rows) {
+  WINNOW_CHECK(begin >= 0 && begin + rows <= capacity_, "ERR_INTERNAL",
+               "the batch is larger than its activations");
+  rows_ = rows;
+  layers_ = whole_;
+  for (LayerActivations& layer : layers_)
+    for (const ArrayOf array : kArrays) layer.*array = slice(layer.*array, capacity_, begin, rows);
+  final_residual_ = slice(whole_final_residual_, capacity_, begin, rows);
+  final_rstd_ = slice(whole_final_rstd_, capacity_, begin, rows);
 }
 
 }  // namespace winnow

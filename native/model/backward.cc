@@ -8,7 +8,7 @@ namespace {
 class Backward {
  public:
   Backward(ModelState& state, const ForwardBatch& batch, KeyValueStore& store, View dresidual,
-           Activations& activations)
+           ActivationSource& activations)
       : state_(state),
         batch_(batch),
         store_(store),
@@ -21,11 +21,12 @@ class Backward {
     normed_ = work(Slot::kNormed, state_.config.width);
     dnormed_ = work(Slot::kNormedGradient, state_.config.width);
     state_.ops.rms_norm_backward(state_.context, dresidual_, state_.final_norm->gradient.view(), dresidual_,
-                                 kept_.final_residual, kept_.final_rstd, state_.final_norm->value.view(),
+                                 kept_.final_residual(), kept_.final_rstd(), state_.final_norm->value.view(),
                                  false);
     for (int layer = state_.config.layers - 1; layer >= 0; --layer) {
-      feed_forward_block(layer);
-      attention_block(layer);
+      const LayerActivations& kept = kept_.layer(layer);
+      feed_forward_block(layer, kept);
+      attention_block(layer, kept);
     }
     embed();
   }
@@ -49,9 +50,8 @@ class Backward {
     state_.ops.linear_backward_input(state_.context, dx, dout, weight->packed, accumulate);
   }
 
-  void feed_forward_block(int index) {
+  void feed_forward_block(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
-    const LayerActivations& kept = kept_.layers[static_cast<size_t>(index)];
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
     const View dactivated = work(Slot::kGate, state_.config.feed_forward);
     state_.ops.swiglu_forward(state_.context, activated, kept.gate, kept.up);
@@ -84,9 +84,8 @@ class Backward {
                                    false);
   }
 
-  void attention_block(int index) {
+  void attention_block(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
-    const LayerActivations& kept = kept_.layers[static_cast<size_t>(index)];
     const ModelConfig& config = state_.config;
     const View dattended = work(Slot::kAttended, state_.query_width());
     linear(dattended, dresidual_, kept.attended, layer.output, layer.output_bias, false);
@@ -115,7 +114,7 @@ class Backward {
   ModelState& state_;
   const ForwardBatch& batch_;
   KeyValueStore& store_;
-  Activations& kept_;
+  ActivationSource& kept_;
   int64_t rows_;
   View dresidual_, cosine_, sine_, normed_, dnormed_;
 };
@@ -123,12 +122,12 @@ class Backward {
 }  // namespace
 
 void Model::backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden,
-                     Activations& activations) {
+                     ActivationSource& activations) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   require_shape("backward", "dhidden", dhidden, rows, config().width);
   WINNOW_CHECK(trains(), "ERR_NOT_TRAINING", "the model holds no gradients",
                "a model after enableTraining()");
-  WINNOW_CHECK(activations.rows == rows, "ERR_INTERNAL", "the activations belong to another batch");
+  WINNOW_CHECK(activations.rows() == rows, "ERR_INTERNAL", "the activations belong to another batch");
   if (rows == 0) return;
   Backward(*state_, batch, store, dhidden, activations).run();
 }

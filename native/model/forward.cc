@@ -43,13 +43,13 @@ class Forward {
     upload_rope(state_, batch_, cosine_, sine_);
     slots_ = state_.workspace.upload(Slot::kKeySlots, batch_.slots);
     normed_ = work(Slot::kNormed, state_.config.width);
-    residual_ = kept_ ? kept_->layers[0].residual_in : work(Slot::kResidual, state_.config.width);
+    residual_ = kept_ ? kept_->layer(0).residual_in : work(Slot::kResidual, state_.config.width);
     embed();
     for (int layer = 0; layer < state_.config.layers; ++layer) {
       attention_block(layer);
       feed_forward_block(layer);
     }
-    state_.ops.rms_norm_forward(state_.context, hidden, kept_ ? kept_->final_rstd : View{}, residual_,
+    state_.ops.rms_norm_forward(state_.context, hidden, kept_ ? kept_->final_rstd() : View{}, residual_,
                                 state_.final_norm->value.view(), state_.config.norm_epsilon);
   }
 
@@ -92,7 +92,7 @@ class Forward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const ModelConfig& config = state_.config;
     LayerActivations none;
-    const LayerActivations& kept = kept_ ? kept_->layers[static_cast<size_t>(index)] : none;
+    const LayerActivations& kept = kept_ ? kept_->layer(index) : none;
     norm(layer.input_norm, kept.attention_rstd);
 
     const bool keep_raw = config.qk_norm && kept_;
@@ -104,9 +104,10 @@ class Forward {
     View query = kept_ && !config.qk_norm ? kept.query : work(Slot::kQuery, state_.query_width());
     query = project_rotated(layer.query, layer.query_bias, layer.query_norm, config.heads, query_raw,
                             kept.query_rstd, query);
-    const View key = project_rotated(layer.key, layer.key_bias, layer.key_norm, config.kv_heads, key_raw,
-                                     kept.key_rstd, work(Slot::kKey, state_.key_width()));
-    const View value = work(Slot::kValue, state_.key_width());
+    const View key =
+        project_rotated(layer.key, layer.key_bias, layer.key_norm, config.kv_heads, key_raw, kept.key_rstd,
+                        kept.key ? kept.key : work(Slot::kKey, state_.key_width()));
+    const View value = kept.value ? kept.value : work(Slot::kValue, state_.key_width());
     linear(value, normed_, layer.value, layer.value_bias, false);
 
     state_.ops.kv_write(state_.context, store_.layer(index), key, value, slots_);
@@ -121,7 +122,7 @@ class Forward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const int64_t width = state_.config.feed_forward;
     LayerActivations none;
-    const LayerActivations& kept = kept_ ? kept_->layers[static_cast<size_t>(index)] : none;
+    const LayerActivations& kept = kept_ ? kept_->layer(index) : none;
     norm(layer.post_attention_norm, kept.feed_forward_rstd);
     const View gate = kept_ ? kept.gate : work(Slot::kGate, width);
     const View up = kept_ ? kept.up : work(Slot::kUp, width);
@@ -135,7 +136,7 @@ class Forward {
 
   View next_residual(int index) const {
     const bool last = index + 1 == state_.config.layers;
-    return last ? kept_->final_residual : kept_->layers[static_cast<size_t>(index) + 1].residual_in;
+    return last ? kept_->final_residual() : kept_->layer(index + 1).residual_in;
   }
 
   ModelState& state_;
@@ -152,9 +153,14 @@ void Model::forward(const ForwardBatch& batch, KeyValueStore& store, View hidden
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   require_shape("forward", "hidden", hidden, rows, config().width);
   if (activations)
-    WINNOW_CHECK(activations->rows == rows, "ERR_INTERNAL", "the activations are bound to another batch");
+    WINNOW_CHECK(activations->rows() == rows, "ERR_INTERNAL", "the activations are bound to another batch");
   if (rows == 0) return;
   Forward(*state_, batch, store, activations).run(hidden);
+}
+
+void Model::final_norm(View hidden, ActivationSource& activations) {
+  state_->ops.rms_norm_forward(state_->context, hidden, View{}, activations.final_residual(),
+                               state_->final_norm->value.view(), config().norm_epsilon);
 }
 
 void Model::head(View logits, View hidden) {

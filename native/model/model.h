@@ -32,9 +32,10 @@ struct ForwardBatch {
   AttentionPlan plan;
 };
 
-struct Activations;  // what the backward pass needs; see activations.h
-struct ModelState;   // see model_state.h
-class Workspace;     // see workspace.h
+class Activations;  // what the backward pass needs; see activations.h
+class ActivationSource;
+struct ModelState;  // see model_state.h
+class Workspace;    // see workspace.h
 
 class Model {
  public:
@@ -65,7 +66,9 @@ class Model {
   // `activations`, keeps what backward needs.
   void forward(const ForwardBatch& batch, KeyValueStore& store, View hidden, Activations* activations);
   // dhidden (M, D): gradient of `hidden`, overwritten. Accumulates into the parameters' gradients.
-  void backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden, Activations& activations);
+  void backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden, ActivationSource& activations);
+  // hidden (M, D) set from activations that are there already.
+  void final_norm(View hidden, ActivationSource& activations);
   // logits (M, V) set = hidden (M, D) . head^T
   void head(View logits, View hidden);
   // Its gradient: dhidden (M, D) set; the head's weight gradient acc.

@@ -11,7 +11,7 @@ Buffer allocate_buffer(Context& context, const Ops& ops, std::initializer_list<i
 }
 
 Workspace::Workspace(Context& context, const Ops& ops, const ModelConfig& config)
-    : context_(context), ops_(ops), config_(config) {}
+    : context_(context), ops_(ops), config_(config), activation_cache_(context, ops, config) {}
 
 View Workspace::view(Slot slot, std::initializer_list<int64_t> shape, DType dtype) {
   Buffer& buffer = buffers_[static_cast<size_t>(slot)];
@@ -52,20 +52,29 @@ KeyValueStore& Workspace::store(int64_t blocks) {
 }
 
 Activations& Workspace::activations(int64_t rows) {
-  if (!activations_ || activations_->capacity() < rows) {
-    activations_.reset();
-    activations_ = std::make_unique<Activations>(context_, ops_, config_, rows);
+  return grown(activations_, config_.layers, rows, KeepKeys::kNo);
+}
+
+Activations& Workspace::layer_activations(int64_t rows) {
+  return grown(layer_activations_, 1, rows, KeepKeys::kYes);
+}
+
+Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, KeepKeys keys) {
+  if (!held || held->capacity() < rows) {
+    held.reset();  // before the larger one is allocated
+    held = std::make_unique<Activations>(context_, ops_, config_, layers, rows, keys);
   }
-  activations_->bind(rows);
-  return *activations_;
+  held->bind(0, rows);
+  return *held;
 }
 
 int64_t Workspace::size_bytes() const {
   size_t total = 0;
   for (const Buffer& buffer : buffers_) total += buffer.view().size_bytes();
   if (store_) total += KeyValueStore::size_bytes(config_, store_->blocks());
-  if (activations_) total += static_cast<size_t>(activations_->size_bytes());
-  return static_cast<int64_t>(total);
+  for (const Activations* held : {activations_.get(), layer_activations_.get()})
+    if (held) total += static_cast<size_t>(held->size_bytes());
+  return static_cast<int64_t>(total) + activation_cache_.size_bytes();
 }
 
 }  // namespace winnow

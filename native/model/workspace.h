@@ -8,7 +8,7 @@
 #include <span>
 
 #include "backend/ops.h"
-#include "model/activations.h"
+#include "model/activation_cache.h"
 #include "model/kv_store.h"
 #include "tensor/buffer.h"
 
@@ -19,6 +19,7 @@ enum class Slot : uint8_t {
   // forward and backward of the decoder
   kTokens,
   kKeySlots,
+  kCachedRows,
   kCosine,
   kSine,
   kResidual,
@@ -75,15 +76,21 @@ class Workspace {
   KeyValueStore& store(int64_t blocks);
   // Activations for `rows` rows; valid until the next call.
   Activations& activations(int64_t rows);
-  int64_t size_bytes() const;  // held now, store and activations included
+  // The same for one layer, keys included.
+  Activations& layer_activations(int64_t rows);
+  ActivationCache& activation_cache() { return activation_cache_; }
+  int64_t size_bytes() const;  // held now, store, activations and cache included
 
  private:
+  Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, KeepKeys keys);
+
   Context& context_;
   const Ops& ops_;
   const ModelConfig& config_;
   std::array<Buffer, static_cast<size_t>(Slot::kCount)> buffers_;
   std::unique_ptr<KeyValueStore> store_;
-  std::unique_ptr<Activations> activations_;
+  std::unique_ptr<Activations> activations_, layer_activations_;
+  ActivationCache activation_cache_;
 };
 
 }  // namespace winnow

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/available_memory.h"
+#include "model/workspace.h"
 #include "sample/generate_loop.h"
 
 namespace winnow {
@@ -28,6 +29,8 @@ void require_options(const SamplingOptions& sampling, const TokenBytes& token_by
   require_option(sampling.completions_per_prompt >= 1, "completions_per_prompt", "at least 1",
                  sampling.completions_per_prompt);
   require_option(limits.max_batch >= 1, "max_batch", "at least 1", limits.max_batch);
+  require_option(limits.max_activation_bytes >= 0, "max_activation_bytes", "0 or more",
+                 static_cast<double>(limits.max_activation_bytes));
   require_option(limits.prefill_tokens >= 1, "prefill_tokens", "at least 1", limits.prefill_tokens);
   for (const std::string& string : sampling.stop_strings)
     require_option(!string.empty(), "a stop string", "at least one byte", 0);
@@ -75,6 +78,17 @@ int64_t plan_blocks(const PromptTree& tree, const GenerateRequest& request, cons
   return std::min(wanted, request.limits.max_kv_bytes / block_bytes);
 }
 
+// Rows that the call may come to compute, or as many as the limit allows.
+int64_t plan_activation_rows(const PromptTree& tree, const GenerateRequest& request,
+                             const ModelConfig& config) {
+  auto rows = static_cast<int64_t>(tree.forest().tokens.size());
+  for (size_t prompt = 0; prompt < request.prompts.count(); ++prompt)
+    rows += request.sampling.completions_per_prompt * (request.room(config, prompt) - 1);
+  while (rows > 0 && ActivationCache::size_bytes(config, rows) > request.limits.max_activation_bytes)
+    rows -= (rows + 63) / 64;
+  return rows;
+}
+
 }  // namespace
 
 GenerateResult generate(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
@@ -90,6 +104,7 @@ GenerateResult generate(Model& model, std::span<const int32_t> tokens, std::span
   const auto bytes = static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), blocks));
   require_memory(bytes, "KV store of " + std::to_string(blocks) + " blocks",
                  "lower max_batch or max_kv_bytes");
+  model.workspace().activation_cache().start(plan_activation_rows(tree, request, model.config()));
   KeyValueStore store(model.context(), model.ops(), model.config(), blocks);
   return GenerateLoop(model, store, std::move(tree), request, cancel, progress).run();
 }

@@ -33,6 +33,9 @@ struct GenerateLimits {
   int max_batch = 256;               // rows decoded together
   int64_t max_kv_bytes = 1ll << 30;  // ceiling of the KV store
   int prefill_tokens = 512;          // tokens per prefill chunk
+  // Activations of up to so many bytes are kept for accumulate_gradients (see activation_cache.h); what
+  // an earlier call kept is forgotten. 0 = none.
+  int64_t max_activation_bytes = 0;
 };
 
 struct GeneratedSequence {

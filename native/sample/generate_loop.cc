@@ -51,6 +51,7 @@ GenerateLoop::GenerateLoop(Model& model, KeyValueStore& store, PromptTree tree,
       request_(request),
       cancel_(cancel),
       progress_(progress),
+      cache_(model.workspace().activation_cache()),
       stop_strings_(request.sampling.stop_strings) {
   const size_t prompts = request.prompts.count();
   const auto completions = static_cast<size_t>(request.sampling.completions_per_prompt);
@@ -113,6 +114,7 @@ GenerateLoop::Row GenerateLoop::make_row(size_t prompt, uint32_t sample) {
           request_.row_blocks(model_.config(), prompt),
           BlockLease(store_),
           {},
+          ActivationCache::kUnknown,
           {}};
 }
 
@@ -129,8 +131,8 @@ void GenerateLoop::prefill() {
 // Computes pieces of segments, from token `next_token` of segments[next] on, up to prefill_tokens rows.
 void GenerateLoop::prefill_chunk(std::span<const int32_t> segments, size_t& next, int32_t& next_token) {
   struct Piece {
-    int32_t segment, last_row;
-    bool ends_segment;
+    int32_t segment, row_begin, last_row;
+    bool begins_segment, ends_segment;
   };
   std::vector<Piece> pieces;
   clear(batch_, 0);
@@ -152,16 +154,25 @@ void GenerateLoop::prefill_chunk(std::span<const int32_t> segments, size_t& next
     batch_.plan.segments.push_back({rows, count, position,
                                     parent_here ? static_cast<int32_t>(parent - pieces.begin()) : -1,
                                     segment.runs});
+    pieces.push_back({index, rows, rows + count - 1, next_token == 0, next_token + count == segment.length});
     rows += count;
     next_token += count;
-    pieces.push_back({index, rows - 1, next_token == segment.length});
     if (next_token == segment.length) ++next, next_token = 0;
   }
   const View hidden = model_.workspace().view(Slot::kHidden, {rows, model_.config().width});
-  model_.forward(batch_, store_, hidden, nullptr);
-  for (const Piece& piece : pieces)
-    if (piece.ends_segment && tree_.segment(piece.segment).ends_prompt)
-      keep_prompt_hidden(tree_.segment(piece.segment), hidden, piece.last_row);
+  model_.forward(batch_, store_, hidden, cache_.open(rows));
+  for (const Piece& piece : pieces) {
+    PromptSegment& segment = tree_.segment(piece.segment);
+    if (piece.begins_segment)
+      segment.cached_node =
+          segment.parent >= 0 ? tree_.segment(segment.parent).cached_node : ActivationCache::kRoot;
+    segment.cached_node =
+        cache_.keep(segment.cached_node, piece.row_begin,
+                    std::span(batch_.tokens)
+                        .subspan(static_cast<size_t>(piece.row_begin),
+                                 static_cast<size_t>(piece.last_row + 1 - piece.row_begin)));
+    if (piece.ends_segment && segment.ends_prompt) keep_prompt_hidden(segment, hidden, piece.last_row);
+  }
   result_.statistics.prefilled_tokens += rows;
 }
 
@@ -182,6 +193,7 @@ void GenerateLoop::sample_first_tokens(size_t first_new_row) {
       PromptSegment& segment = tree_.segment(tree_.prompt(rows_[i].prompt).segment);
       first_slots_.push_back(segment.hidden_slot);
       rows_[i].runs = segment.runs;
+      rows_[i].cached_node = segment.cached_node;
     }
     Workspace& workspace = model_.workspace();
     const View slots = workspace.upload(Slot::kHeadRows, first_slots_);
@@ -203,7 +215,10 @@ void GenerateLoop::decode() {
   for (size_t i = 0; i < rows_.size(); ++i) add_decode_row(rows_[i], static_cast<int32_t>(i));
   const auto count = static_cast<int64_t>(rows_.size());
   const View hidden = model_.workspace().view(Slot::kHidden, {count, model_.config().width});
-  model_.forward(batch_, store_, hidden, nullptr);
+  model_.forward(batch_, store_, hidden, cache_.open(count));
+  for (size_t i = 0; i < rows_.size(); ++i)
+    rows_[i].cached_node =
+        cache_.keep(rows_[i].cached_node, static_cast<int64_t>(i), std::span(&batch_.tokens[i], 1));
   for (int64_t begin = 0; begin < count; begin += kHeadChunkRows)
     sample_tokens(hidden.slice_rows(begin, std::min(kHeadChunkRows, count - begin)),
                   static_cast<size_t>(begin));

@@ -44,7 +44,8 @@ class GenerateLoop {
     int64_t reserved_blocks;  // not taken yet
     BlockLease lease;         // blocks of its own tokens
     std::vector<KeyRun> runs;
-    std::string tail;  // see StopStrings
+    int32_t cached_node;  // of the last token computed
+    std::string tail;     // see StopStrings
     bool finished = false;
 
     int32_t next_position() const { return prompt_length + static_cast<int32_t>(out->tokens.size()); }
@@ -70,6 +71,7 @@ class GenerateLoop {
   const GenerateRequest& request_;
   const CancelToken& cancel_;
   const Progress& progress_;
+  ActivationCache& cache_;
   StopStrings stop_strings_;
   GenerateResult result_;
   std::vector<Row> rows_;            // running

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "model/activation_cache.h"
 #include "model/attention_planning.h"
 #include "model/sequences.h"
 
@@ -19,7 +20,8 @@ struct PromptSegment {
   bool resident = false;
   std::vector<KeyRun> runs{};  // of the path so far; grows while the segment is computed
   int32_t hidden_slot = -1;    // where the last token's hidden state is kept while rows wait for it
-  int64_t waiting_rows = 0;    // completions that have not drawn their first token
+  int32_t cached_node = ActivationCache::kUnknown;  // of the last token computed
+  int64_t waiting_rows = 0;                         // completions that have not drawn their first token
 };
 
 struct Prompt {

@@ -1,8 +1,9 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 
-#include "model/activations.h"
+#include "model/activation_cache.h"
 #include "model/attention_planning.h"
 #include "model/available_memory.h"
 #include "model/sequences.h"
@@ -109,6 +110,24 @@ Entries loss_entries(const Sequences& sequences, const SequenceBatch& batch, con
   return entries;
 }
 
+// One micro-batch, and where its activations lie if the sampler left them all.
+struct PlannedBatch {
+  SequenceBatch members;
+  TokenForest forest;
+  std::optional<std::vector<int32_t>> cached_rows;
+};
+
+std::vector<PlannedBatch> plan(Model& model, const Sequences& needed, int64_t max_rows) {
+  std::vector<PlannedBatch> planned;
+  for (SequenceBatch& members : plan_batches(needed, max_rows)) {
+    const GatheredSequences gathered = gather(needed, members);
+    TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
+    auto cached_rows = model.workspace().activation_cache().find(forest);
+    planned.push_back({std::move(members), std::move(forest), std::move(cached_rows)});
+  }
+  return planned;
+}
+
 // Forward, loss and backward of one micro-batch after the other.
 class GradientPass {
  public:
@@ -118,29 +137,37 @@ class GradientPass {
     result_.logprobs.assign(sequences.tokens.size(), std::numeric_limits<float>::quiet_NaN());
   }
 
-  void run(const Sequences& needed, const SequenceBatch& members) {
+  void run(const PlannedBatch& planned) {
     const double begin = seconds();
-    const GatheredSequences gathered = gather(needed, members);
-    const TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
+    const TokenForest& forest = planned.forest;
     const auto rows = static_cast<int64_t>(forest.tokens.size());
     Workspace& workspace = model_.workspace();
     KeyValueStore& store = workspace.store(blocks_needed(forest));
     BlockLease lease(store);
     const ForwardBatch batch = plan_batch(forest, lease);
-    Activations& activations = workspace.activations(rows);
     const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
-    model_.forward(batch, store, hidden, &activations);
+    std::optional<GatheredActivations> cached;
+    if (planned.cached_rows) {
+      cached.emplace(workspace.activation_cache(), workspace, batch, store, *planned.cached_rows);
+      model_.final_norm(hidden, *cached);
+      result_.cached_tokens += rows;
+    } else {
+      model_.forward(batch, store, hidden, &workspace.activations(rows));
+    }
     const double forward_end = seconds();
 
     const View dhidden = workspace.view(Slot::kHiddenGradient, {rows, model_.config().width});
     model_.ops().zero(model_.context(), dhidden.data, dhidden.size_bytes());
-    run_head(hidden, dhidden, loss_entries(sequences_, members, forest, inputs_.weight));
+    run_head(hidden, dhidden, loss_entries(sequences_, planned.members, forest, inputs_.weight));
     const double head_end = seconds();
     cancel_.throw_if_cancelled();
-    model_.backward(batch, store, dhidden, activations);
+    if (cached)
+      model_.backward(batch, store, dhidden, *cached);
+    else
+      model_.backward(batch, store, dhidden, workspace.activations(rows));
 
     result_.forest_tokens += rows;
-    result_.sequence_tokens += static_cast<int64_t>(gathered.tokens.size());
+    result_.sequence_tokens += forest.sequence_offsets.back();
     result_.forward_seconds += forward_end - begin;
     result_.head_seconds += head_end - forward_end;
     result_.backward_seconds += seconds() - head_end;
@@ -228,9 +255,9 @@ class GradientPass {
   std::vector<float> staged_, logprobs_;
 };
 
-void require_room(Model& model, std::span<const SequenceBatch> batches, const LossOptions& options) {
+void require_room(Model& model, std::span<const PlannedBatch> batches, const LossOptions& options) {
   int64_t rows = 0;
-  for (const SequenceBatch& batch : batches) rows = std::max(rows, batch.rows);
+  for (const PlannedBatch& batch : batches) rows = std::max(rows, batch.members.rows);
   const MemoryPlan plan =
       plan_training(model.config(), model.dtype(), static_cast<int>(rows), options.head_chunk_rows);
   const int64_t needed = plan.activations + plan.head + plan.kv_store - model.workspace().size_bytes();
@@ -250,16 +277,16 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
   require_inputs(model, sequences, inputs, options);
   const NeededTokens flat = needed_tokens(sequences, inputs.weight);
   const Sequences needed{flat.tokens, flat.offsets};
-  const std::vector<SequenceBatch> batches = plan_batches(needed, options.max_batch_tokens);
+  const std::vector<PlannedBatch> batches = plan(model, needed, options.max_batch_tokens);
   require_room(model, batches, options);
   int64_t done = 0, total = 0;
-  for (const SequenceBatch& batch : batches) total += batch.rows;
+  for (const PlannedBatch& batch : batches) total += batch.members.rows;
   GradientPass pass(model, sequences, inputs, options, cancel);
   try {
-    for (const SequenceBatch& batch : batches) {
+    for (const PlannedBatch& batch : batches) {
       cancel.throw_if_cancelled();
-      pass.run(needed, batch);
-      done += batch.rows;
+      pass.run(batch);
+      done += batch.members.rows;
       if (progress) progress(done, total);
     }
   } catch (...) {

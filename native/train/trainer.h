@@ -44,6 +44,7 @@ struct LossResult {
   std::vector<float> logprobs;  // per token, NaN where weight is 0
   int64_t forest_tokens = 0;    // rows computed: a sequence's tokens before its last loss token
   int64_t sequence_tokens = 0;  // the same without sharing
+  int64_t cached_tokens = 0;    // of the forest's rows, those whose forward pass the sampler had left
   double forward_seconds = 0, head_seconds = 0, backward_seconds = 0;
 };
 

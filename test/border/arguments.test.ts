@@ -29,6 +29,7 @@ const generate: NativeGenerateRequest = {
   tokenByteOffsets: new Float64Array(0),
   maxBatch: 8,
   maxKvBytes: 2 ** 26,
+  maxActivationBytes: 0,
   prefillTokens: 64,
 };
 const loss: NativeLossRequest = {

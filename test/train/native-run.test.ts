@@ -60,6 +60,22 @@ describe('on the engine', () => {
     requireSame(one, two);
   });
 
+  it('gradients from the activations of the sampling are those of a forward pass of their own', async () => {
+    const stages = (maxActivationBytes: number) =>
+      tinyRun('').stages.map((stage) => (stage.kind === 'grpo' ? { ...stage, maxActivationBytes } : stage));
+    const fractions = async (config: TrainConfig): Promise<Set<number>> => {
+      const seen = new Set<number>();
+      for await (const event of train(config)) {
+        if (event.type === 'step' && event.record.metrics.policy_loss !== undefined)
+          seen.add(event.record.metrics.cached_token_fraction as number);
+      }
+      return seen;
+    };
+    const [kept, repeated] = [newRun({ stages: stages(2 ** 28) }), newRun({ stages: stages(0) })];
+    expect([await fractions(kept), await fractions(repeated)]).toEqual([new Set([1]), new Set([0])]);
+    expect(files(kept).slice(2)).toEqual(files(repeated).slice(2));
+  });
+
   it('a resumed run with a KL term finds its reference again', async () => {
     const stages = tinyRun('').stages.map((stage) =>
       stage.kind === 'grpo' ? { ...stage, klCoefficient: 0.1, reference: 'stage-start' } : stage,

@@ -126,11 +126,19 @@ const grpo: Workload = async (session, settings) => {
   ];
 };
 
+const MAX_ACTIVATION_BYTES = 2 ** 33;
+
 async function grpoStep(model: Model, settings: BenchSettings, step: number): Promise<Record<string, number>> {
   const { group, prompt, completion } = settings;
   const [tokens] = prompts(1, prompt, model.config.vocabulary) as [Int32Array];
   const sampled = await timed(() =>
-    model.generate({ prompts: [tokens], completionsPerPrompt: group, maxTokens: completion, ignoreStopTokens: true }),
+    model.generate({
+      prompts: [tokens],
+      completionsPerPrompt: group,
+      maxTokens: completion,
+      ignoreStopTokens: true,
+      maxActivationBytes: MAX_ACTIVATION_BYTES,
+    }),
   );
   const completions = sampled.value.completions[0] ?? [];
   const afterPrompt = (fill: (row: number, i: number) => number): Float32Array[] =>
@@ -152,6 +160,7 @@ async function grpoStep(model: Model, settings: BenchSettings, step: number): Pr
     gradientSeconds: gradients.seconds,
     updateSeconds: update.seconds,
     forestTokens: gradients.value.forestTokens,
+    cachedTokens: gradients.value.cachedTokens,
     maxAbsoluteLogRatio: gradients.value.maxAbsoluteLogRatio,
   };
 }

@@ -29,6 +29,7 @@ const sampling = {
   tokenByteOffsets: new Float64Array(0),
   maxBatch: 16,
   maxKvBytes: 2 ** 26,
+  maxActivationBytes: 0,
   prefillTokens: 16,
 };
 const weight = Float32Array.from({ length: 60 }, (_, i) => ([0, 7, 30].includes(i) ? 0 : 0.1));
