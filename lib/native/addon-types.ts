@@ -66,6 +66,7 @@ export interface NativeGenerateRequest extends FlatSequences {
   tokenByteOffsets: Float64Array;
   maxBatch: number;
   maxKvBytes: number;
+  maxPrefixBytes: number;
   maxActivationBytes: number;
   prefillTokens: number;
 }
@@ -78,7 +79,10 @@ export interface NativeGenerateResult extends FlatSequences {
   stop: StopReason[];
   statistics: {
     promptTokens: number;
+    /** Tokens computed: common beginnings once, and none that an earlier call had left. */
     prefilledTokens: number;
+    /** Tokens whose keys an earlier call had left; common beginnings once. */
+    knownPromptTokens: number;
     decodedTokens: number;
     prefillSeconds: number;
     decodeSeconds: number;

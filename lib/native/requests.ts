@@ -42,6 +42,11 @@ export interface GenerateRequest {
   /** Ceiling of the KV store, in bytes. */
   maxKvBytes?: number;
   /**
+   * Keys of prompts in up to so many bytes (beside `maxKvBytes`) stay until the weights change, so that a later prompt that begins
+   * alike is not computed from its beginning; the results are the same, bit for bit. Default 0: none.
+   */
+  maxPrefixBytes?: number;
+  /**
    * Activations of up to so many bytes are kept until the weights change or the next call of `generate`, so that
    * `accumulateGradients` on the sampled sequences needs no forward pass; its results are the same, bit for bit. Default 0: none.
    */
@@ -113,6 +118,7 @@ const generateDefaults = {
   ignoreStopTokens: false,
   maxBatch: 256,
   maxKvBytes: 2 ** 30,
+  maxPrefixBytes: 0,
   maxActivationBytes: 0,
   prefillTokens: 512,
 };

@@ -21,6 +21,7 @@ export interface GenerativeModel {
       tokenBytes?: Uint8Array[];
       maxBatch?: number;
       maxKvBytes?: number;
+      maxPrefixBytes?: number;
       maxActivationBytes?: number;
     },
     options?: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
@@ -44,7 +45,8 @@ export interface CompleteRequest {
   readonly stopStrings?: readonly string[];
   readonly maxBatch?: number;
   readonly maxKvBytes?: number;
-  /** See `GenerateRequest` of the engine. */
+  /** See `GenerateRequest` of the engine; the next one too. */
+  readonly maxPrefixBytes?: number;
   readonly maxActivationBytes?: number;
 }
 
@@ -52,6 +54,9 @@ export interface CompleteOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** Rounds of one ranking begin alike: what `generator` keeps of their prompts' keys, in bytes. */
+const PREFIX_BYTES = 2 ** 28;
 
 /** A model with its tokenizer: prompts in, texts out. */
 export class LanguageModel {
@@ -133,7 +138,7 @@ export class LanguageModel {
   /** A generator for `rankAll`: one completion per prompt, drawn by the keys that the driver gives. */
   generator(request: Omit<CompleteRequest, 'n' | 'promptKeys'>, options: CompleteOptions = {}) {
     return async (prompts: readonly Prompt[], { promptKeys }: { readonly promptKeys: readonly number[] }) => {
-      const groups = await this.complete(prompts, { ...request, promptKeys }, options);
+      const groups = await this.complete(prompts, { maxPrefixBytes: PREFIX_BYTES, ...request, promptKeys }, options);
       return groups.map((group) => group[0] as Completion);
     };
   }

@@ -46,6 +46,7 @@ GenerateRequest read_request(const Fields& request) {
   result.sampling = read_sampling(request);
   result.limits.max_batch = static_cast<int>(request.integer("maxBatch", 1, 1 << 20));
   result.limits.max_kv_bytes = request.integer("maxKvBytes", 1, kMostInteger);
+  result.limits.max_prefix_bytes = request.integer("maxPrefixBytes", 0, kMostInteger);
   result.limits.max_activation_bytes = request.integer("maxActivationBytes", 0, kMostInteger);
   result.limits.prefill_tokens = static_cast<int>(request.integer("prefillTokens", 1, kMostTokens));
   result.token_bytes = request.uint8_array("tokenBytes");
@@ -88,6 +89,7 @@ Napi::Object to_statistics(Napi::Env env, const GenerateStatistics& statistics) 
   Napi::Object result = Napi::Object::New(env);
   result.Set("promptTokens", static_cast<double>(statistics.prompt_tokens));
   result.Set("prefilledTokens", static_cast<double>(statistics.prefilled_tokens));
+  result.Set("knownPromptTokens", static_cast<double>(statistics.known_prompt_tokens));
   result.Set("decodedTokens", static_cast<double>(statistics.decoded_tokens));
   result.Set("prefillSeconds", statistics.prefill_seconds);
   result.Set("decodeSeconds", statistics.decode_seconds);

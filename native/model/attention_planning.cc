@@ -58,6 +58,16 @@ void append_runs(std::vector<KeyRun>& runs, std::span<const int32_t> blocks, int
   }
 }
 
+void append_rows(ForwardBatch& batch, std::span<const int32_t> tokens, std::span<const int32_t> blocks,
+                 int32_t piece_begin, int32_t position) {
+  for (const int32_t token : tokens) {
+    batch.tokens.push_back(token);
+    batch.positions.push_back(position);
+    batch.slots.push_back(key_slot(blocks, piece_begin, position));
+    ++position;
+  }
+}
+
 ForwardBatch plan_batch(const TokenForest& forest, BlockLease& lease) {
   ForwardBatch batch;
   batch.tokens = forest.tokens;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "model/kv_store.h"
@@ -22,6 +23,7 @@ class BlockLease {
 
   void take(int64_t count);  // throws ERR_KV_FULL; what was taken before stays in the lease
   void give_back();
+  std::vector<int32_t> hand_over() { return std::exchange(blocks_, {}); }  // to another owner
   std::span<const int32_t> blocks() const { return blocks_; }
 
  private:
@@ -41,6 +43,10 @@ int32_t key_slot(std::span<const int32_t> blocks, int32_t piece_begin, int32_t p
 // `begin`, or -1; runs without rows that continue one another are merged.
 void append_runs(std::vector<KeyRun>& runs, std::span<const int32_t> blocks, int32_t piece_begin,
                  int32_t begin, int32_t end, int32_t row);
+
+// Adds tokens at consecutive positions from `position` on to a batch; `blocks` begin at `piece_begin`.
+void append_rows(ForwardBatch& batch, std::span<const int32_t> tokens, std::span<const int32_t> blocks,
+                 int32_t piece_begin, int32_t position);
 
 // The whole forest as one batch; rows are the forest's rows. Blocks are added to `lease`.
 ForwardBatch plan_batch(const TokenForest& forest, BlockLease& lease);

@@ -16,13 +16,11 @@ size_t KeyValueStore::size_bytes(const ModelConfig& config, int64_t blocks) {
 }
 
 KeyValueStore::KeyValueStore(Context& context, const Ops& ops, const ModelConfig& config, int64_t blocks)
-    : context_(context), ops_(ops), config_(config), blocks_(blocks) {
+    : context_(context), ops_(ops), config_(config), blocks_(blocks), never_taken_(0) {
   WINNOW_CHECK(blocks >= 0, "ERR_INTERNAL", "a KV store cannot have a negative number of blocks");
   free_.reserve(static_cast<size_t>(blocks));
   for (int64_t block = blocks - 1; block >= 0; --block) free_.push_back(static_cast<int32_t>(block));
   data_ = static_cast<float*>(ops.allocate(context, size_bytes(config, blocks)));
-  // Kernels read whole blocks: a lane nobody wrote must not hold a NaN.
-  ops.zero(context, data_, size_bytes(config, blocks));
 }
 
 KeyValueStore::~KeyValueStore() {
@@ -41,7 +39,19 @@ int32_t KeyValueStore::take_block() {
                 std::to_string(blocks_) + " blocks of " + std::to_string(kKeyBlock) + " positions in use");
   const int32_t block = free_.back();
   free_.pop_back();
+  // Kernels read whole blocks: a lane nobody wrote must not hold a NaN. A store may be much larger than
+  // what is ever used of it, so blocks are touched when they are taken.
+  for (; never_taken_ <= block; ++never_taken_) zero(never_taken_);
   return block;
+}
+
+void KeyValueStore::zero(int32_t block) {
+  const int64_t floats = layer_floats(config_, 1);
+  for (int index = 0; index < config_.layers; ++index) {
+    const KeyValueLayer values = layer(index);
+    for (float* part : {values.keys, values.values})
+      ops_.zero(context_, part + block * floats, static_cast<size_t>(floats) * sizeof(float));
+  }
 }
 
 void KeyValueStore::give_block(int32_t block) {

@@ -26,12 +26,15 @@ class KeyValueStore {
   void give_block(int32_t block);
 
  private:
+  void zero(int32_t block);
+
   Context& context_;
   const Ops& ops_;
   ModelConfig config_;
   int64_t blocks_;
   float* data_ = nullptr;
   std::vector<int32_t> free_;
+  int32_t never_taken_;  // the first block that has not been zeroed yet
 };
 
 }  // namespace winnow

@@ -147,7 +147,7 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
 }
 
 void Model::pack() {
-  state_->workspace.activation_cache().clear();
+  state_->workspace.forget_computed();
   for (Parameter& parameter : state_->parameters) {
     if (parameter.spec.kind != ParameterKind::kLinear && &parameter != state_->head) continue;
     if (!parameter.packed_storage) {

@@ -11,7 +11,11 @@ Buffer allocate_buffer(Context& context, const Ops& ops, std::initializer_list<i
 }
 
 Workspace::Workspace(Context& context, const Ops& ops, const ModelConfig& config)
-    : context_(context), ops_(ops), config_(config), activation_cache_(context, ops, config) {}
+    : context_(context),
+      ops_(ops),
+      config_(config),
+      activation_cache_(context, ops, config),
+      prefix_cache_(context, ops, config) {}
 
 View Workspace::view(Slot slot, std::initializer_list<int64_t> shape, DType dtype) {
   Buffer& buffer = buffers_[static_cast<size_t>(slot)];
@@ -68,13 +72,18 @@ Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, in
   return *held;
 }
 
+void Workspace::forget_computed() {
+  activation_cache_.clear();
+  prefix_cache_.clear();
+}
+
 int64_t Workspace::size_bytes() const {
   size_t total = 0;
   for (const Buffer& buffer : buffers_) total += buffer.view().size_bytes();
   if (store_) total += KeyValueStore::size_bytes(config_, store_->blocks());
   for (const Activations* held : {activations_.get(), layer_activations_.get()})
     if (held) total += static_cast<size_t>(held->size_bytes());
-  return static_cast<int64_t>(total) + activation_cache_.size_bytes();
+  return static_cast<int64_t>(total) + activation_cache_.size_bytes() + prefix_cache_.size_bytes();
 }
 
 }  // namespace winnow

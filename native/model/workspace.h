@@ -10,6 +10,7 @@
 #include "backend/ops.h"
 #include "model/activation_cache.h"
 #include "model/kv_store.h"
+#include "model/prefix_cache.h"
 #include "tensor/buffer.h"
 
 namespace winnow {
@@ -79,7 +80,10 @@ class Workspace {
   // The same for one layer, keys included.
   Activations& layer_activations(int64_t rows);
   ActivationCache& activation_cache() { return activation_cache_; }
-  int64_t size_bytes() const;  // held now, store, activations and cache included
+  PrefixCache& prefix_cache() { return prefix_cache_; }
+  // What depends on the weights and was computed with others.
+  void forget_computed();
+  int64_t size_bytes() const;  // held now, stores, activations and caches included
 
  private:
   Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, KeepKeys keys);
@@ -91,6 +95,7 @@ class Workspace {
   std::unique_ptr<KeyValueStore> store_;
   std::unique_ptr<Activations> activations_, layer_activations_;
   ActivationCache activation_cache_;
+  PrefixCache prefix_cache_;
 };
 
 }  // namespace winnow

@@ -29,6 +29,8 @@ void require_options(const SamplingOptions& sampling, const TokenBytes& token_by
   require_option(sampling.completions_per_prompt >= 1, "completions_per_prompt", "at least 1",
                  sampling.completions_per_prompt);
   require_option(limits.max_batch >= 1, "max_batch", "at least 1", limits.max_batch);
+  require_option(limits.max_prefix_bytes >= 0, "max_prefix_bytes", "0 or more",
+                 static_cast<double>(limits.max_prefix_bytes));
   require_option(limits.max_activation_bytes >= 0, "max_activation_bytes", "0 or more",
                  static_cast<double>(limits.max_activation_bytes));
   require_option(limits.prefill_tokens >= 1, "prefill_tokens", "at least 1", limits.prefill_tokens);
@@ -101,10 +103,16 @@ GenerateResult generate(Model& model, std::span<const int32_t> tokens, std::span
   const GenerateRequest request{prompts, prompt_keys, sampling, token_bytes, limits};
   PromptTree tree(prompts, sampling.completions_per_prompt);
   const int64_t blocks = plan_blocks(tree, request, model.config());
-  const auto bytes = static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), blocks));
-  require_memory(bytes, "KV store of " + std::to_string(blocks) + " blocks",
-                 "lower max_batch or max_kv_bytes");
   model.workspace().activation_cache().start(plan_activation_rows(tree, request, model.config()));
+  if (limits.max_prefix_bytes > 0) {
+    PrefixCache& cache = model.workspace().prefix_cache();
+    KeyValueStore& store = cache.begin(
+        blocks, limits.max_prefix_bytes / static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), 1)));
+    tree.match(cache);
+    return GenerateLoop(model, store, std::move(tree), request, cancel, progress).run();
+  }
+  require_memory(static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), blocks)),
+                 "KV store of " + std::to_string(blocks) + " blocks", "lower max_batch or max_kv_bytes");
   KeyValueStore store(model.context(), model.ops(), model.config(), blocks);
   return GenerateLoop(model, store, std::move(tree), request, cancel, progress).run();
 }

@@ -33,6 +33,9 @@ struct GenerateLimits {
   int max_batch = 256;               // rows decoded together
   int64_t max_kv_bytes = 1ll << 30;  // ceiling of the KV store
   int prefill_tokens = 512;          // tokens per prefill chunk
+  // Keys of prompts, in up to so many bytes beside max_kv_bytes, stay until the weights change, and are
+  // not computed again where a later prompt begins alike; the longest unused go first. 0 = none.
+  int64_t max_prefix_bytes = 0;
   // Activations of up to so many bytes are kept for accumulate_gradients (see activation_cache.h); what
   // an earlier call kept is forgotten. 0 = none.
   int64_t max_activation_bytes = 0;
@@ -45,8 +48,9 @@ struct GeneratedSequence {
 };
 
 struct GenerateStatistics {
-  int64_t prompt_tokens = 0;     // as given, over all prompts
-  int64_t prefilled_tokens = 0;  // as computed: shared prefixes once
+  int64_t prompt_tokens = 0;        // as given, over all prompts
+  int64_t prefilled_tokens = 0;     // as computed: shared prefixes once, and none that is known
+  int64_t known_prompt_tokens = 0;  // shared prefixes once; their keys were left by an earlier call
   int64_t decoded_tokens = 0;
   double prefill_seconds = 0, decode_seconds = 0;
 };

@@ -22,16 +22,6 @@ void clear(ForwardBatch& batch, size_t segments) {
   batch.plan.segments.resize(segments);
 }
 
-void add_rows(ForwardBatch& batch, std::span<const int32_t> tokens, std::span<const int32_t> blocks,
-              int32_t piece_begin, int32_t position) {
-  for (const int32_t token : tokens) {
-    batch.tokens.push_back(token);
-    batch.positions.push_back(position);
-    batch.slots.push_back(key_slot(blocks, piece_begin, position));
-    ++position;
-  }
-}
-
 }  // namespace
 
 int64_t GenerateRequest::room(const ModelConfig& config, size_t prompt) const {
@@ -57,6 +47,7 @@ GenerateLoop::GenerateLoop(Model& model, KeyValueStore& store, PromptTree tree,
   const auto completions = static_cast<size_t>(request.sampling.completions_per_prompt);
   result_.sequences.resize(prompts * completions);
   result_.statistics.prompt_tokens = static_cast<int64_t>(request.prompts.tokens.size());
+  result_.statistics.known_prompt_tokens = tree_.known_tokens();
   for (size_t prompt = 0; prompt < prompts; ++prompt)
     total_tokens_ += request.room(model.config(), prompt) * static_cast<int64_t>(completions);
   // One step admits at most max_batch prompts whole, and one in part may be left from the step before.
@@ -118,72 +109,6 @@ GenerateLoop::Row GenerateLoop::make_row(size_t prompt, uint32_t sample) {
           {}};
 }
 
-void GenerateLoop::prefill() {
-  size_t next = 0;         // segment in to_compute_
-  int32_t next_token = 0;  // of that segment
-  while (next < to_compute_.size()) {
-    cancel_.throw_if_cancelled();
-    prefill_chunk(to_compute_, next, next_token);
-  }
-  to_compute_.clear();
-}
-
-// Computes pieces of segments, from token `next_token` of segments[next] on, up to prefill_tokens rows.
-void GenerateLoop::prefill_chunk(std::span<const int32_t> segments, size_t& next, int32_t& next_token) {
-  struct Piece {
-    int32_t segment, row_begin, last_row;
-    bool begins_segment, ends_segment;
-  };
-  std::vector<Piece> pieces;
-  clear(batch_, 0);
-  int32_t rows = 0;
-  while (next < segments.size() && rows < request_.limits.prefill_tokens) {
-    const int32_t index = segments[next];
-    PromptSegment& segment = tree_.segment(index);
-    const int32_t count = std::min(segment.length - next_token, request_.limits.prefill_tokens - rows);
-    const int32_t position = segment.position_begin + next_token;
-    if (next_token == 0 && segment.parent >= 0) segment.runs = tree_.segment(segment.parent).runs;
-    append_runs(segment.runs, tree_.blocks(index), segment.position_begin, position, position + count, -1);
-    add_rows(batch_,
-             std::span(tree_.forest().tokens)
-                 .subspan(static_cast<size_t>(segment.row_begin + next_token), static_cast<size_t>(count)),
-             tree_.blocks(index), segment.position_begin, position);
-    const auto parent = std::ranges::find_if(
-        pieces, [&](const Piece& piece) { return piece.segment == segment.parent && piece.ends_segment; });
-    const bool parent_here = next_token == 0 && segment.parent >= 0 && parent != pieces.end();
-    batch_.plan.segments.push_back({rows, count, position,
-                                    parent_here ? static_cast<int32_t>(parent - pieces.begin()) : -1,
-                                    segment.runs});
-    pieces.push_back({index, rows, rows + count - 1, next_token == 0, next_token + count == segment.length});
-    rows += count;
-    next_token += count;
-    if (next_token == segment.length) ++next, next_token = 0;
-  }
-  const View hidden = model_.workspace().view(Slot::kHidden, {rows, model_.config().width});
-  model_.forward(batch_, store_, hidden, cache_.open(rows));
-  for (const Piece& piece : pieces) {
-    PromptSegment& segment = tree_.segment(piece.segment);
-    if (piece.begins_segment)
-      segment.cached_node =
-          segment.parent >= 0 ? tree_.segment(segment.parent).cached_node : ActivationCache::kRoot;
-    segment.cached_node =
-        cache_.keep(segment.cached_node, piece.row_begin,
-                    std::span(batch_.tokens)
-                        .subspan(static_cast<size_t>(piece.row_begin),
-                                 static_cast<size_t>(piece.last_row + 1 - piece.row_begin)));
-    if (piece.ends_segment && segment.ends_prompt) keep_prompt_hidden(segment, hidden, piece.last_row);
-  }
-  result_.statistics.prefilled_tokens += rows;
-}
-
-void GenerateLoop::keep_prompt_hidden(PromptSegment& segment, View hidden, int64_t row) {
-  WINNOW_CHECK(!free_slots_.empty(), "ERR_INTERNAL", "no slot is left for a prompt's hidden state");
-  segment.hidden_slot = free_slots_.back();
-  free_slots_.pop_back();
-  const View to = prompt_hidden_.slice_rows(segment.hidden_slot, 1);
-  model_.ops().copy(model_.context(), to.data, hidden.slice_rows(row, 1).data, to.size_bytes());
-}
-
 // A completion's first token comes from its prompt's last hidden state, computed once.
 void GenerateLoop::sample_first_tokens(size_t first_new_row) {
   for (size_t begin = first_new_row; begin < rows_.size(); begin += kHeadChunkRows) {
@@ -233,7 +158,7 @@ void GenerateLoop::add_decode_row(Row& row, int32_t index) {
     --reserved_blocks_;
   }
   append_runs(row.runs, row.lease.blocks(), row.prompt_length, position, position + 1, -1);
-  add_rows(batch_, std::span(&row.out->tokens.back(), 1), row.lease.blocks(), row.prompt_length, position);
+  append_rows(batch_, std::span(&row.out->tokens.back(), 1), row.lease.blocks(), row.prompt_length, position);
   AttentionSegment& segment = batch_.plan.segments[static_cast<size_t>(index)];
   segment.row_begin = index;
   segment.row_count = 1;

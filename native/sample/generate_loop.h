@@ -54,7 +54,14 @@ class GenerateLoop {
   void admit();
   Row make_row(size_t prompt, uint32_t sample);
   void prefill();
-  void prefill_chunk(std::span<const int32_t> segments, size_t& next, int32_t& next_token);
+  // Consecutive tokens of a segment in one pass.
+  struct Piece {
+    int32_t segment, row, rows;
+    bool begins_segment, ends_segment;
+  };
+  void prefill_chunk(std::span<const int32_t> segments, size_t& next);
+  Piece add_piece(int32_t segment, int32_t row, int32_t room, std::span<const Piece> before);
+  void finish_piece(const Piece& piece, View hidden);
   void keep_prompt_hidden(PromptSegment& segment, View hidden, int64_t row);
   void sample_first_tokens(size_t first_new_row);
   void decode();

@@ -29,6 +29,54 @@ PromptTree::PromptTree(const Sequences& prompts, int completions_per_prompt)
   std::ranges::stable_sort(order_, {}, [&](size_t index) { return prompts_[index].segment; });
 }
 
+void PromptTree::match(PrefixCache& cache) {
+  cache_ = &cache;
+  for (PromptSegment& each : segments_) {
+    const bool follows = each.parent < 0 || segment(each.parent).in_prefix_cache;
+    if (!follows) continue;
+    if (each.parent >= 0) each.prefix = segment(each.parent).prefix;
+    const auto tokens = std::span(forest_.tokens)
+                            .subspan(static_cast<size_t>(each.row_begin), static_cast<size_t>(each.length));
+    each.prefix = cache.match(each.prefix, tokens);
+    const int32_t found = each.prefix.position - each.position_begin;
+    each.in_prefix_cache = found == each.length;
+    each.known = each.computed = std::min(found, each.ends_prompt ? each.length - 1 : each.length);
+    each.blocks = blocks_needed(each.position_begin + each.known, each.length - each.known);
+  }
+}
+
+int64_t PromptTree::known_tokens() const {
+  return std::accumulate(segments_.begin(), segments_.end(), int64_t{0},
+                         [](int64_t sum, const PromptSegment& each) { return sum + each.known; });
+}
+
+std::span<const int32_t> PromptTree::next_tokens(int32_t index, int32_t count) const {
+  const PromptSegment& from = segments_[static_cast<size_t>(index)];
+  return std::span(forest_.tokens)
+      .subspan(static_cast<size_t>(from.row_begin + from.computed),
+               static_cast<size_t>(std::min(count, from.length - from.computed)));
+}
+
+std::vector<KeyRun> PromptTree::runs_before(int32_t index) const {
+  const PromptSegment& to = segments_[static_cast<size_t>(index)];
+  if (to.known > 0) return cache_->runs({to.prefix.node, to.position_begin + to.known});
+  return to.parent < 0 ? std::vector<KeyRun>() : segments_[static_cast<size_t>(to.parent)].runs;
+}
+
+void PromptTree::keep_keys(int32_t index) {
+  PromptSegment& done = segment(index);
+  const bool follows = done.parent < 0 || segment(done.parent).in_prefix_cache;
+  if (!cache_ || !follows || done.in_prefix_cache) return;
+  if (done.parent >= 0 && done.known == 0) done.prefix = segment(done.parent).prefix;
+  const auto tokens = std::span(forest_.tokens)
+                          .subspan(static_cast<size_t>(done.row_begin + done.known),
+                                   static_cast<size_t>(done.length - done.known));
+  const auto end = cache_->adopt(done.prefix, tokens, leases_[static_cast<size_t>(index)]);
+  if (!end) return;
+  done.prefix = *end;
+  done.in_prefix_cache = true;
+}
+
 int64_t PromptTree::total_blocks() const {
   return std::accumulate(segments_.begin(), segments_.end(), int64_t{0},
                          [](int64_t sum, const PromptSegment& segment) { return sum + segment.blocks; });
@@ -57,7 +105,10 @@ void PromptTree::make_resident(size_t prompt, KeyValueStore& store, std::vector<
     lease.take(segment(*at).blocks);
     leases_[static_cast<size_t>(*at)] = std::move(lease);
     segment(*at).resident = true;
-    to_compute.push_back(*at);
+    if (segment(*at).computed < segment(*at).length)
+      to_compute.push_back(*at);
+    else
+      segment(*at).runs = runs_before(*at);
   }
 }
 

@@ -29,6 +29,7 @@ const generate: NativeGenerateRequest = {
   tokenByteOffsets: new Float64Array(0),
   maxBatch: 8,
   maxKvBytes: 2 ** 26,
+  maxPrefixBytes: 0,
   maxActivationBytes: 0,
   prefillTokens: 64,
 };

@@ -45,7 +45,7 @@ test('work of one tiny decoder, by hand', () => {
   expect(decode.bytes).toBe(2 * 560 * 4 + (2 * 3 + 2 * 5) * 64);
   const gradient = groupGradientWork(config, 'f32', { group: 2, prompt: 5, completion: 3 });
   const pairs = 15 + 2 * (6 + 7);
-  expect(gradient.flops).toBe(6 * 9 * 480 + 6 * 6 * 80 + 3.5 * 64 * pairs);
+  expect(gradient.flops).toBe(4 * 9 * 480 + 6 * 6 * 80 + 2.5 * 64 * pairs);
   expect(updateWork(config)).toEqual({ flops: 0, bytes: 28 * 560 });
 });
 

@@ -105,7 +105,10 @@ export function groupSamplingWork(config: NativeModelConfig, dtype: DTypeName, s
   return add(prefillWork(config, dtype, prompt), decodeWork(config, dtype, decode));
 }
 
-/** Forward and backward of one group with its prompt shared, and the head on the completions alone. */
+/**
+ * Backward of one group with its prompt shared, and the head forward and backward on the completions alone. The layers' forward pass
+ * is that of the sampling, whose activations can be kept; the logits cannot, being (tokens, vocabulary).
+ */
 export function groupGradientWork(config: NativeModelConfig, dtype: DTypeName, shape: GroupShape): Work {
   const { group, prompt, completion } = shape;
   // The last token of a completion predicts nothing: it needs no row.
@@ -114,9 +117,9 @@ export function groupGradientWork(config: NativeModelConfig, dtype: DTypeName, s
   const head = group * completion * headWeights(config);
   const weights = bodyWeights(config) + headWeights(config);
   return {
-    flops: 6 * rows * bodyWeights(config) + 6 * head + 3.5 * attentionFlops(config, pairs),
-    // Weights are read forward and backward; the f32 gradient is written once.
-    bytes: weights * (2 * dtypeBytes(dtype) + F32_BYTES),
+    flops: 4 * rows * bodyWeights(config) + 6 * head + 2.5 * attentionFlops(config, pairs),
+    // The head is read forward and backward, the layers backward; the f32 gradient is written once.
+    bytes: (weights + headWeights(config)) * dtypeBytes(dtype) + weights * F32_BYTES,
   };
 }
 

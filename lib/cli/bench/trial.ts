@@ -33,7 +33,7 @@ export interface Trial {
   readonly measurements: readonly Measurement[];
 }
 
-const PEAK_REPEATS = 5;
+const PEAK_REPEATS = 25;
 
 /** The best of a few runs: other load on the machine can only slow them down. */
 export async function measurePeak(session: Session, dtype: DTypeName): Promise<Peak> {

@@ -72,7 +72,8 @@ export function gainLines({ comparisons }: Pick<TrainResult, 'comparisons'>): st
   const last = comparisons.at(-1);
   const gain = last?.gains.mrr;
   if (last === undefined || gain === undefined) return '';
-  const verdict = gain.low > 0 ? 'clear of zero' : 'not clear of zero';
+  const verdict =
+    gain.low > 0 ? 'clear of zero' : gain.high < 0 ? 'below zero: it was better before' : 'not clear of zero';
   const sign = gain.mean >= 0 ? '+' : '';
   return `${last.label} against ${last.baseline}: MRR ${sign}${percent(gain.mean)}, 95 % interval of the paired gain [${percent(gain.low)}, ${percent(gain.high)}], ${verdict}\n`;
 }

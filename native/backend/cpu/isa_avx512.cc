@@ -2,7 +2,11 @@
 #include "backend/cpu/unit_includes.h"  // every standard header, before the target pragma
 
 #pragma GCC push_options
+#if WINNOW_EMULATED_AVX512
+#pragma GCC target("avx,avx2,fma,f16c,bmi,bmi2")
+#else
 #pragma GCC target("avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512cd")
+#endif
 #define WINNOW_ISA_NAME "avx512"
 #define WINNOW_AVX512 1
 #define WINNOW_BF16_DOT 0
