@@ -34,6 +34,8 @@ export interface Prompt {
   readonly prefix: string;
   /** Candidate ids by the label shown in this prompt. */
   readonly labels: ReadonlyMap<string, string>;
+  /** When given, nothing is sampled: the completion is how likely each of these texts is as a continuation. */
+  readonly choices?: readonly string[];
 }
 
 export type MalformedReason =
@@ -45,17 +47,28 @@ export type MalformedReason =
   | 'trailing_text'
   | 'unknown_candidate'
   | 'ambiguous_candidate'
-  | 'already_excluded';
+  | 'already_excluded'
+  | 'duplicate_candidate'
+  | 'incomplete_list'
+  | 'bad_score';
 
 /** What a completion says. A malformed completion is data, never an exception. */
 export type Answer =
-  | { readonly ok: true; readonly ids: readonly string[]; readonly thought: string }
+  | {
+      readonly ok: true;
+      readonly ids: readonly string[];
+      readonly thought: string;
+      /** For protocols that score candidates one by one: higher is more relevant. */
+      readonly score?: number;
+    }
   | {
       readonly ok: false;
       readonly reason: MalformedReason;
       readonly detail: string;
       /** Which parts of the format were right all the same; the reward scores them apart. */
       readonly format: { readonly think: boolean; readonly answer: boolean };
+      /** For answers that list candidates: what could be read all the same, each id once, and what was wrong with it. */
+      readonly list?: { readonly ids: readonly string[]; readonly duplicates: number; readonly unknown: number };
     };
 
 /** A reward with its named parts; `value` is their weighted sum. */
@@ -69,6 +82,8 @@ export interface Completion {
   readonly text: string;
   readonly logprobs: Float32Array;
   readonly stop: 'stop_token' | 'stop_string' | 'length' | 'context';
+  /** For prompts with `choices`: the log-probability of each as the continuation, summed over its tokens. */
+  readonly choiceLogprobs?: readonly number[];
 }
 
 /**
@@ -80,7 +95,7 @@ export interface Protocol<State> {
   start(instance: RankingInstance): State;
   /** The requests of the next step; none when done. */
   prompts(state: State): readonly Prompt[];
-  parse(prompt: Prompt, completion: Pick<Completion, 'text' | 'stop'>): Answer;
+  parse(prompt: Prompt, completion: Pick<Completion, 'text' | 'stop' | 'choiceLogprobs'>): Answer;
   /** One answer per prompt, in the same order. */
   advance(state: State, answers: readonly Answer[]): State;
   done(state: State): boolean;

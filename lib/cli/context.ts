@@ -17,7 +17,7 @@ export class InterruptedError extends WinnowError {
 
   constructor(name: 'SIGINT' | 'SIGTERM') {
     super('ERR_INTERRUPTED', `interrupted by ${name}`, {
-      hint: 'outputs that were not complete have not been written',
+      hint: 'what was complete is kept; commands that know --resume go on from there',
     });
     this.exitCode = name === 'SIGINT' ? 130 : 143;
   }

@@ -9,6 +9,8 @@ import { registerDemo } from './commands/demo.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
 import { registerGenerate } from './commands/generate.js';
+import { registerMeasure } from './commands/measure.js';
+import { registerRank } from './commands/rank.js';
 import { registerScore } from './commands/score.js';
 import { registerTokenize } from './commands/tokenize.js';
 import { registerTrain } from './commands/train.js';
@@ -20,6 +22,8 @@ export const commands: readonly RegisterCommand[] = [
   registerDoctor,
   registerTrain,
   registerEval,
+  registerMeasure,
+  registerRank,
   registerScore,
   registerGenerate,
   registerTokenize,

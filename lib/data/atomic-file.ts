@@ -1,10 +1,15 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WinnowError } from '../errors.js';
 
 const chunkCharacters = 1 << 20;
 
-function writeError(path: string, cause: unknown): unknown {
+/** Hidden and of this process alone, in the folder of `path`, so that a rename is one instant. */
+const temporaryBeside = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+
+/** ERR_FILE_WRITE for a failed system call; anything else as it is. */
+export function writeError(path: string, cause: unknown): unknown {
   const { code, syscall, message } = cause as NodeJS.ErrnoException;
   // Only a failed system call is the file's; any other error comes from whoever makes the chunks and keeps its own shape.
   if (cause instanceof WinnowError || syscall === undefined) return cause;
@@ -38,7 +43,7 @@ export async function writeFileAtomic(
   path: string,
   chunks: Iterable<string> | AsyncIterable<string> | string,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const temporary = temporaryBeside(path);
   let file: FileHandle | undefined;
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -52,5 +57,38 @@ export async function writeFileAtomic(
       await rm(temporary, { force: true });
     }
     throw writeError(path, cause);
+  }
+}
+
+/** Flushes a file, or a folder's list of names, to the disk. */
+export function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * `writeFileAtomic` for a small content, at once: for the moments of a run that must not be interrupted. The folder must be there.
+ * Errors are the system's own.
+ *
+ * @param options.sync whether content and name are flushed to the disk
+ */
+export function writeFileAtomicSync(
+  path: string,
+  content: string | Uint8Array,
+  options: { readonly sync: boolean },
+): void {
+  const temporary = temporaryBeside(path);
+  try {
+    writeFileSync(temporary, content);
+    if (options.sync) syncPath(temporary);
+    renameSync(temporary, path);
+    if (options.sync) syncPath(dirname(path));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }

@@ -20,7 +20,7 @@ export function rankByScores(instance: RankingInstance, scores: readonly number[
     .map(({ id }) => id);
 }
 
-function countItems(sequences: Sequences): Map<string, number> {
+export function countItems(sequences: Sequences): Map<string, number> {
   const counts = new Map<string, number>();
   for (const sequence of sequences) {
     for (const item of new Set(sequence)) counts.set(item, (counts.get(item) ?? 0) + 1);
@@ -69,49 +69,5 @@ export function cosineScorer(sequences: Sequences): Scorer {
     });
 }
 
-export interface CoOccurrenceOptions {
-  /** How many of an instance's past items count; default 10. */
-  readonly depth?: number;
-  /** How far apart in a training sequence two items may be to occur together; default 20. */
-  readonly window?: number;
-}
-
-/** Unordered pairs within `window` places of one sequence, by item and item. */
-function countNeighbours(sequences: Sequences, window: number): Map<string, Map<string, number>> {
-  const counts = new Map<string, Map<string, number>>();
-  const add = (from: string, to: string): void => {
-    const ofItem = counts.get(from) ?? new Map<string, number>();
-    counts.set(from, ofItem);
-    ofItem.set(to, (ofItem.get(to) ?? 0) + 1);
-  };
-  for (const sequence of sequences) {
-    sequence.forEach((item, place) => {
-      for (const other of sequence.slice(place + 1, place + 1 + window)) {
-        add(item, other);
-        add(other, item);
-      }
-    });
-  }
-  return counts;
-}
-
-/**
- * Weighted co-occurrence: how often the candidate and a past item are near each other in the training sequences, over
- * sqrt(users of the one x users of the other), summed over the last past items with weights 1, 1/2, 1/3, ... from the newest.
- * Nearness in time is what it knows more than `cosineScorer`.
- */
-export function coOccurrenceScorer(sequences: Sequences, options: CoOccurrenceOptions = {}): Scorer {
-  const { depth = 10, window = 20 } = options;
-  const users = countItems(sequences);
-  const neighbours = countNeighbours(sequences, window);
-  return (instance) => {
-    const recent = historyOf(instance).slice(-depth).reverse();
-    return instance.candidates.map(({ id }) =>
-      recent.reduce((sum, past, age) => {
-        const together = neighbours.get(past)?.get(id) ?? 0;
-        if (together === 0) return sum;
-        return sum + together / Math.sqrt((users.get(past) as number) * (users.get(id) as number)) / (age + 1);
-      }, 0),
-    );
-  };
-}
+/** The order in which the instance has its candidates: of a shuffled task chance, of a reranked run the first stage. */
+export const originalOrderScorer: Scorer = (instance) => instance.candidates.map((_, index) => -index);

@@ -1,4 +1,5 @@
-import { dcgAt, discount, type Gain, gainOf, parseMeasure } from './measures.js';
+import { dcgAt, discount, type Gain, gainOf } from './measures/index.js';
+import { parseMeasure } from './named-measure.js';
 
 /**
  * P(the first `count` of a uniformly random order hold no relevant one) = C(n - R, count) / C(n, count), for n candidates of

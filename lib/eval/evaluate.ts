@@ -5,7 +5,8 @@ import type { MalformedReason, Protocol, RankingInstance } from '../types.js';
 import { rankByScores, type Scorer } from './baselines.js';
 import { type BootstrapOptions, bootstrapMean, type Interval } from './bootstrap.js';
 import { chanceOf, chanceOfRightExclusion } from './chance.js';
-import { type Gain, measure } from './measures.js';
+import type { Gain } from './measures/index.js';
+import { measure } from './named-measure.js';
 
 export const defaultMeasures: readonly string[] = ['MRR', 'nDCG@5', 'nDCG@10', 'Hit@1', 'Hit@5', 'Hit@10'];
 

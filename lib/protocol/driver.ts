@@ -37,6 +37,16 @@ export interface RankingStep {
   readonly completionTokens: number;
 }
 
+/** A step as it happens, with the texts, for logs; a result does not keep them. */
+export interface RankingCall extends RankingStep {
+  readonly instanceId: string;
+  /** From 0: the step of the protocol, and the prompt's place in it. */
+  readonly step: number;
+  readonly place: number;
+  readonly prompt: Prompt;
+  readonly completion: Completion;
+}
+
 export interface RankingResult {
   readonly instanceId: string;
   /** Candidate ids, best first; undefined when the policy `fail` ended it. */
@@ -49,15 +59,26 @@ export interface RankingResult {
   readonly completionTokens: number;
 }
 
-export interface RankAllOptions {
+export interface RankStreamOptions {
   readonly malformed?: MalformedPolicy;
   readonly signal?: AbortSignal;
+  /** Most instances that are open at once; default 1024. */
+  readonly inFlight?: number;
+  /** After every round, before the results of those that it finished: what was asked in it. Awaited. */
+  readonly onRound?: (calls: readonly RankingCall[]) => void | Promise<void>;
+}
+
+export interface RankAllOptions extends Omit<RankStreamOptions, 'inFlight'> {
   /** After every round: instances done and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+const IN_FLIGHT = 1024;
+
 interface Run<State> {
   readonly instance: RankingInstance;
+  /** Among the instances, from 0. */
+  readonly index: number;
   state: State;
   step: number;
   failed: boolean;
@@ -69,6 +90,12 @@ interface Pending {
   readonly prompt: Prompt;
   attempt: number;
   answer: Answer | undefined;
+}
+
+interface Asked<State> {
+  readonly run: Run<State>;
+  readonly request: Pending;
+  readonly place: number;
 }
 
 function openStep<State>(protocol: Protocol<State>, run: Run<State>): void {
@@ -83,26 +110,27 @@ function openStep<State>(protocol: Protocol<State>, run: Run<State>): void {
   }
 }
 
-/** Notes the completion of one request and says whether it is settled. */
+/** Notes the completion of one request, and whether it will be asked again. */
 function settle<State>(
   protocol: Protocol<State>,
-  run: Run<State>,
-  request: Pending,
+  { run, request, place }: Asked<State>,
   completion: Completion,
   malformed: Required<MalformedPolicy>,
-): void {
+): RankingCall {
   const answer = protocol.parse(request.prompt, completion);
   const again = !answer.ok && malformed.policy === 'retry' && request.attempt < malformed.retries;
-  run.steps.push({
+  const step: RankingStep = {
     shownIds: [...request.prompt.labels.values()],
     answer,
     attempt: request.attempt,
     used: answer.ok || (malformed.policy !== 'fail' && !again),
     completionTokens: completion.tokens.length,
-  });
+  };
+  run.steps.push(step);
   if (again) request.attempt++;
   else request.answer = answer;
   if (!answer.ok && malformed.policy === 'fail') run.failed = true;
+  return { ...step, instanceId: run.instance.id, step: run.step, place, prompt: request.prompt, completion };
 }
 
 function resultOf<State>(protocol: Protocol<State>, run: Run<State>): RankingResult {
@@ -135,55 +163,43 @@ function settlePolicy(malformed: MalformedPolicy | undefined): Required<Malforme
   return settled;
 }
 
-/**
- * Ranks all instances at once: every round puts the open requests of all of them into one call of `generate`, and an instance
- * leaves as soon as it is done. The results are in the order of the instances and do not depend on which others are there, if
- * `generate` draws by `promptKeys`.
- */
-export async function rankAll<State>(
+function settleInFlight(inFlight = IN_FLIGHT): number {
+  if (inFlight === Number.POSITIVE_INFINITY || (Number.isInteger(inFlight) && inFlight > 0)) return inFlight;
+  throw new WinnowError('ERR_PROTOCOL_OPTION', 'so many instances cannot be open at once', {
+    expected: 'inFlight, an integer from 1 on',
+    received: String(inFlight),
+  });
+}
+
+/** Puts the open requests of all runs into one call of `generate`, and moves on every run whose step is complete. */
+async function playRound<State>(
   protocol: Protocol<State>,
-  instances: readonly RankingInstance[],
+  runs: readonly Run<State>[],
   generate: Generate,
-  options: RankAllOptions = {},
-): Promise<RankingResult[]> {
-  const malformed = settlePolicy(options.malformed);
-  const runs: Run<State>[] = instances.map((instance) => ({
-    instance,
-    state: protocol.start(instance),
-    step: 0,
-    failed: false,
-    pending: [],
-    steps: [],
-  }));
-  for (const run of runs) openStep(protocol, run);
-  for (let round = 0; ; round++) {
-    options.signal?.throwIfAborted();
-    const asked = runs.flatMap((run) =>
-      run.pending.flatMap((request, index) => (request.answer === undefined ? [{ run, request, index }] : [])),
-    );
-    if (asked.length === 0) break;
-    const completions = await generate(
-      asked.map(({ request }) => request.prompt),
-      {
-        promptKeys: asked.map(({ run, request, index }) =>
-          stableKey('rank', run.instance.id, run.step, index, request.attempt),
-        ),
-        round,
-      },
-    );
-    if (completions.length !== asked.length) {
-      throw new WinnowError('ERR_PROTOCOL_STEP', 'a generator did not answer every prompt', {
-        expected: `${asked.length} completions`,
-        received: String(completions.length),
-      });
-    }
-    asked.forEach(({ run, request }, index) => {
-      settle(protocol, run, request, completions[index] as Completion, malformed);
+  malformed: Required<MalformedPolicy>,
+  round: number,
+): Promise<RankingCall[]> {
+  const asked = runs.flatMap((run) =>
+    run.pending.flatMap((request, place) => (request.answer === undefined ? [{ run, request, place }] : [])),
+  );
+  const completions = await generate(
+    asked.map(({ request }) => request.prompt),
+    {
+      promptKeys: asked.map(({ run, request, place }) =>
+        stableKey('rank', run.instance.id, run.step, place, request.attempt),
+      ),
+      round,
+    },
+  );
+  if (completions.length !== asked.length) {
+    throw new WinnowError('ERR_PROTOCOL_STEP', 'a generator did not answer every prompt', {
+      expected: `${asked.length} completions`,
+      received: String(completions.length),
     });
-    for (const run of runs) advanceWhenSettled(protocol, run);
-    options.onProgress?.(runs.filter(({ pending }) => pending.length === 0).length, runs.length);
   }
-  return runs.map((run) => resultOf(protocol, run));
+  const calls = asked.map((one, index) => settle(protocol, one, completions[index] as Completion, malformed));
+  for (const run of runs) advanceWhenSettled(protocol, run);
+  return calls;
 }
 
 function advanceWhenSettled<State>(protocol: Protocol<State>, run: Run<State>): void {
@@ -194,4 +210,79 @@ function advanceWhenSettled<State>(protocol: Protocol<State>, run: Run<State>): 
   run.state = protocol.advance(run.state, answers);
   run.step++;
   openStep(protocol, run);
+}
+
+/** After every round the runs that it finished, in the order of the instances; an empty list is a round that finished none. */
+async function* finishedRuns<State>(
+  protocol: Protocol<State>,
+  instances: Iterable<RankingInstance> | AsyncIterable<RankingInstance>,
+  generate: Generate,
+  options: RankStreamOptions,
+): AsyncGenerator<readonly Run<State>[]> {
+  const malformed = settlePolicy(options.malformed);
+  const inFlight = settleInFlight(options.inFlight);
+  const isOpen = (run: Run<State>): boolean => run.pending.length > 0;
+  let open: Run<State>[] = [];
+  let done: Run<State>[] = [];
+  let round = 0;
+  const play = async (): Promise<void> => {
+    options.signal?.throwIfAborted();
+    const calls = await playRound(protocol, open, generate, malformed, round++);
+    await options.onRound?.(calls);
+    done.push(...open.filter((run) => !isOpen(run)));
+    open = open.filter(isOpen);
+  };
+  let index = 0;
+  for await (const instance of instances) {
+    const state = protocol.start(instance);
+    const run: Run<State> = { instance, index: index++, state, step: 0, failed: false, pending: [], steps: [] };
+    openStep(protocol, run);
+    (isOpen(run) ? open : done).push(run);
+    while (open.length >= inFlight) {
+      await play();
+      yield done;
+      done = [];
+    }
+  }
+  while (open.length > 0) {
+    await play();
+    yield done;
+    done = [];
+  }
+  if (done.length > 0) yield done;
+}
+
+/**
+ * Ranks any number of instances: every round puts the open requests of up to `inFlight` of them into one call of `generate`. An
+ * instance leaves as soon as it is done, and the next takes its place, so that rounds stay full; instances are drawn from the
+ * source only then. The results come as they finish; what they say does not depend on which others are there, nor on `inFlight`,
+ * if `generate` draws by `promptKeys`.
+ */
+export async function* rankStream<State>(
+  protocol: Protocol<State>,
+  instances: Iterable<RankingInstance> | AsyncIterable<RankingInstance>,
+  generate: Generate,
+  options: RankStreamOptions = {},
+): AsyncGenerator<RankingResult> {
+  for await (const runs of finishedRuns(protocol, instances, generate, options)) {
+    for (const run of runs) yield resultOf(protocol, run);
+  }
+}
+
+/** `rankStream` with all instances open from the beginning; the results are in the order of the instances. */
+export async function rankAll<State>(
+  protocol: Protocol<State>,
+  instances: readonly RankingInstance[],
+  generate: Generate,
+  options: RankAllOptions = {},
+): Promise<RankingResult[]> {
+  const results: RankingResult[] = [];
+  let done = 0;
+  const all = { ...options, inFlight: Number.POSITIVE_INFINITY };
+  for await (const runs of finishedRuns(protocol, instances, generate, all)) {
+    for (const run of runs) results[run.index] = resultOf(protocol, run);
+    done += runs.length;
+    options.onProgress?.(done, instances.length);
+  }
+  return results;
 }

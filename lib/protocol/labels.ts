@@ -1,4 +1,5 @@
 import { WinnowError } from '../errors.js';
+import type { RankingInstance } from '../types.js';
 
 /** How a candidate is named to the model: `A` in texts as `[A]`, or `1` as `[1]`. */
 export type LabelStyle = 'letters' | 'numbers';
@@ -44,6 +45,11 @@ export function bareLabel(written: string): string {
   const trimmed = written.trim();
   const inner = /^\[\s*([^[\]]*?)\s*\]$/.exec(trimmed);
   return inner ? (inner[1] as string) : trimmed;
+}
+
+/** The bare query of a routing instance, whose context also states the objective; without one in `meta`, the context. */
+export function routedQuery({ context, meta }: Pick<RankingInstance, 'context' | 'meta'>): string {
+  return contextLines(typeof meta?.query === 'string' ? meta.query : context).join('\n');
 }
 
 /** The lines of a context: one past item a line, or a query. */

@@ -27,7 +27,10 @@ export interface GenerativeModel {
     options?: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
   ): Promise<{
     completions: { tokens: Int32Array; logprobs: Float32Array; stop: Completion['stop'] }[][];
+    statistics?: { promptTokens: number; prefilledTokens: number; decodedTokens: number };
   }>;
+  /** Log-probability of every token given those before it; needed for prompts with `choices` alone. */
+  score?(request: { sequences: Int32Array[] }, options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
 }
 
 export interface CompleteRequest {
@@ -58,11 +61,21 @@ export interface CompleteOptions {
 /** Rounds of one ranking begin alike: what `generator` keeps of their prompts' keys, in bytes. */
 const PREFIX_BYTES = 2 ** 28;
 
+/** Tokens of all calls of `complete` so far. */
+export interface TokenUsage {
+  /** As given. */
+  readonly prompt: number;
+  /** As computed: common beginnings once, and none whose keys were kept. */
+  readonly computedPrompt: number;
+  readonly completion: number;
+}
+
 /** A model with its tokenizer: prompts in, texts out. */
 export class LanguageModel {
   readonly model: GenerativeModel;
   readonly tokenizer: Tokenizer;
   readonly stopTokens: readonly number[];
+  #usage: TokenUsage = { prompt: 0, computedPrompt: 0, completion: 0 };
   #tokenBytes: Uint8Array[] | undefined;
 
   /**
@@ -81,6 +94,10 @@ export class LanguageModel {
     this.tokenizer = tokenizer;
     const eos = tokenizer.eosTokenId;
     this.stopTokens = options.stopTokens ?? (eos === undefined ? [] : [eos]);
+  }
+
+  get usage(): TokenUsage {
+    return this.#usage;
   }
 
   /**
@@ -119,7 +136,7 @@ export class LanguageModel {
     if (prompts.length === 0) return [];
     const { n, promptKeys, stopStrings, ...sampling } = request;
     if (stopStrings?.length) this.#tokenBytes ??= this.tokenizer.tokenBytes();
-    const { completions } = await this.model.generate(
+    const { completions, statistics } = await this.model.generate(
       {
         ...sampling,
         prompts: prompts.map((prompt) => this.render(prompt)),
@@ -130,16 +147,72 @@ export class LanguageModel {
       },
       options,
     );
+    if (statistics) {
+      this.#usage = {
+        prompt: this.#usage.prompt + statistics.promptTokens,
+        computedPrompt: this.#usage.computedPrompt + statistics.prefilledTokens,
+        completion: this.#usage.completion + statistics.decodedTokens,
+      };
+    }
     return completions.map((group) =>
       group.map(({ tokens, logprobs, stop }) => ({ tokens, logprobs, stop, text: this.textOf(tokens, stop) })),
     );
   }
 
-  /** A generator for `rankAll`: one completion per prompt, drawn by the keys that the driver gives. */
+  /** How likely each of a prompt's `choices` is; the text is the likeliest, and nothing is sampled. */
+  async scoreChoices(prompts: readonly Prompt[], options: CompleteOptions = {}): Promise<Completion[]> {
+    if (this.model.score === undefined) {
+      throw new WinnowError('ERR_ARGUMENT', 'this model cannot score texts', { expected: 'a model with score()' });
+    }
+    const sequences = prompts.flatMap((prompt) => {
+      const start = this.render(prompt);
+      return (prompt.choices ?? []).map((choice) => ({ start, end: this.tokenizer.encode(choice) }));
+    });
+    const { signal } = options;
+    const logprobs = await this.model.score(
+      { sequences: sequences.map(({ start, end }) => Int32Array.from([...start, ...end])) },
+      signal ? { signal } : {},
+    );
+    const sums = sequences.map(({ start }, index) =>
+      (logprobs[index] as Float32Array).subarray(start.length).reduce((sum, value) => sum + value, 0),
+    );
+    let next = 0;
+    return prompts.map(({ choices = [] }) => {
+      const choiceLogprobs = sums.slice(next, next + choices.length);
+      next += choices.length;
+      const text = choices[choiceLogprobs.indexOf(Math.max(...choiceLogprobs))] ?? '';
+      return { text, stop: 'stop_token', tokens: new Int32Array(0), logprobs: new Float32Array(0), choiceLogprobs };
+    });
+  }
+
+  /**
+   * A generator for `rankAll`: one completion per prompt, drawn by the keys that the driver gives; prompts with `choices` are scored.
+   */
   generator(request: Omit<CompleteRequest, 'n' | 'promptKeys'>, options: CompleteOptions = {}) {
     return async (prompts: readonly Prompt[], { promptKeys }: { readonly promptKeys: readonly number[] }) => {
-      const groups = await this.complete(prompts, { maxPrefixBytes: PREFIX_BYTES, ...request, promptKeys }, options);
-      return groups.map((group) => group[0] as Completion);
+      const sampled = prompts.flatMap((prompt, index) => (prompt.choices === undefined ? [{ prompt, index }] : []));
+      const scored = prompts.flatMap((prompt, index) => (prompt.choices === undefined ? [] : [{ prompt, index }]));
+      const keys = sampled.map(({ index }) => promptKeys[index] as number);
+      const groups = await this.complete(
+        sampled.map(({ prompt }) => prompt),
+        { maxPrefixBytes: PREFIX_BYTES, ...request, promptKeys: keys },
+        options,
+      );
+      const choices =
+        scored.length === 0
+          ? []
+          : await this.scoreChoices(
+              scored.map(({ prompt }) => prompt),
+              options,
+            );
+      const completions: Completion[] = [];
+      sampled.forEach(({ index }, place) => {
+        completions[index] = groups[place]?.[0] as Completion;
+      });
+      scored.forEach(({ index }, place) => {
+        completions[index] = choices[place] as Completion;
+      });
+      return completions;
     };
   }
 }

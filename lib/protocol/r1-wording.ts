@@ -1,7 +1,9 @@
 import { WinnowError } from '../errors.js';
 import type { RankingInstance } from '../types.js';
-import { contextLines, neutralise } from './labels.js';
-import type { ExclusionWording, ShownCandidate } from './wording.js';
+import { contextLines, neutralise, routedQuery } from './labels.js';
+import { indexedList, pythonList } from './python-list.js';
+import { r1OrderProblem } from './r1-order-wording.js';
+import type { Ask, ShownCandidate, Wording } from './wording.js';
 
 /**
  * The prompts of R1-Ranker, whose released models expect them. The reference words a task differently in training and in
@@ -12,22 +14,11 @@ import type { ExclusionWording, ShownCandidate } from './wording.js';
  */
 export type R1Variant = 'evaluation' | 'training';
 
-type ProblemBuilder = (instance: RankingInstance, shown: readonly ShownCandidate[], variant: R1Variant) => string;
-
-/** Python's repr of a list of strings: single quotes, or double quotes around a text that has a single one only. */
-function pythonList(texts: readonly string[]): string {
-  const quoted = texts.map((text) => {
-    const escaped = text.replaceAll('\\', '\\\\');
-    if (text.includes("'") && !text.includes('"')) return `"${escaped}"`;
-    return `'${escaped.replaceAll("'", "\\'")}'`;
-  });
-  return `[${quoted.join(', ')}]`;
-}
-
-/** The list that the training data is made of: single quotes, an index before each text, nothing escaped. */
-function indexedList(entries: readonly (readonly [number, string])[]): string {
-  return `[${entries.map(([index, text]) => `'${index}. ${text}'`).join(', ')}]`;
-}
+export type ProblemBuilder = (
+  instance: RankingInstance,
+  shown: readonly ShownCandidate[],
+  variant: R1Variant,
+) => string;
 
 const recommendation: ProblemBuilder = (instance, shown, variant) => {
   const past = contextLines(instance.context);
@@ -77,7 +68,7 @@ const router: ProblemBuilder = (instance, shown) => {
     return description === undefined ? `# ${label}` : `# ${label}: ${neutralise(description)}`;
   });
   return (
-    `I've been given the following query:\n${contextLines(instance.context).join('\n')}\n\n` +
+    `I've been given the following query:\n${routedQuery(instance)}\n\n` +
     `The LLM names and their descriptions are:\n${described.join('\n')}\n\n` +
     `Now there are ${shown.length} candidate LLMs that could handle this query:\n` +
     `${pythonList(shown.map(({ label }) => label))}\n\n` +
@@ -108,6 +99,10 @@ function problemOf(task: string): ProblemBuilder {
   if (task.startsWith('Rec-')) return recommendation;
   if (task.startsWith('Router-')) return router;
   if (task.startsWith('Passage-')) return passage;
+  return unknownTask(task);
+}
+
+function unknownTask(task: string): never {
   throw new WinnowError('ERR_PROTOCOL_TASK', 'R1-Ranker has no wording for this task', {
     expected: 'Rec-*, Router-* or Passage-*',
     received: task,
@@ -143,17 +138,30 @@ function systemText(task: string, variant: R1Variant): string {
   );
 }
 
+function problemFor(ask: Ask, task: string): ProblemBuilder {
+  if (ask.what === 'order') return r1OrderProblem(task) ?? unknownTask(task);
+  if (ask.what === 'worst' && ask.count === 1) return problemOf(task);
+  throw new WinnowError('ERR_PROTOCOL_OPTION', 'R1-Ranker has no words for this question', {
+    expected: 'one exclusion a step, or the whole order',
+    received: `the ${ask.what} ${ask.count}`,
+    hint: 'leave out compat to use labels, which fit any question',
+  });
+}
+
 /** The reference's ChatML text, whole: it is written by hand there and not by the tokenizer's template. */
-export function r1Wording(variant: R1Variant): ExclusionWording {
+export function r1Wording(variant: R1Variant): Wording {
   return {
     name: `r1-ranker-${variant}`,
     labelled: false,
     names(instance) {
       if (instance.task.startsWith('Passage-')) return instance.candidates.map((_, index) => `passage ${index}`);
-      return distinctNames(instance.candidates.map(({ text }) => neutralise(text)));
+      // An answer without a name names nothing, so a candidate must have one.
+      // A routing candidate's text may go on to describe the model; its name alone is then noted beside it.
+      const names = (instance.meta?.names ?? {}) as Readonly<Record<string, string>>;
+      return distinctNames(instance.candidates.map(({ id, text }) => neutralise(names[id] ?? text) || 'untitled'));
     },
-    build(instance, shown) {
-      const problem = problemOf(instance.task)(instance, shown, variant);
+    build(instance, shown, ask) {
+      const problem = problemFor(ask, instance.task)(instance, shown, variant);
       const prefix =
         `<|im_start|>system\n${systemText(instance.task, variant)}<|im_end|>\n` +
         `<|im_start|>user\n ${problem} Show your work in <think> </think> tags. ` +
@@ -161,6 +169,6 @@ export function r1Wording(variant: R1Variant): ExclusionWording {
         '<|im_start|>assistant\nLet me solve this step by step.\n<think>';
       return { messages: [], prefix };
     },
-    complete: (thought, label) => `\n${thought.trim()}\n</think>\n<answer>${label}</answer>`,
+    complete: (thought, labels) => `\n${thought.trim()}\n</think>\n<answer>${labels.join('\n')}</answer>`,
   };
 }

@@ -24,7 +24,7 @@ export interface LineChart {
 
 const kWidth = 520;
 const kHeight = 200;
-const kMargin = { left: 46, right: 10, top: 10, bottom: 24 };
+const kMargin = { left: 54, right: 10, top: 10, bottom: 24 };
 const kMaxPoints = 400;
 
 /** A figure with title, caption, legend and plot; empty text when no series has a point. */
@@ -43,7 +43,11 @@ export function lineChart(chart: LineChart): string {
     ...ticks.map((tick) => yTick(formatTick(tick, (ticks[1] as number) - (ticks[0] as number)), y(tick))),
     ...xTicks(x),
     ...chart.marks.map((mark) => markLine(x(mark.x), mark.label)),
-    ...series.map((one, index) => curve(one.points, x, y, index, chart.exact === true)),
+    ...series.map((one, index) =>
+      stretches(one.points, chart.marks)
+        .map((part) => curve(part, x, y, index, chart.exact === true))
+        .join(''),
+    ),
     `<line class="cursor" y1="${kMargin.top}" y2="${kHeight - kMargin.bottom}" x1="-9" x2="-9"/>`,
   ];
   const hover = { x: [x.low, x.high], series: series.map(({ label, points: values }) => ({ label, points: values })) };
@@ -64,6 +68,16 @@ export function smooth(points: readonly Point[], weight: number): Point[] {
     total = weight * total + (1 - weight);
     return [x, sum / total];
   });
+}
+
+/** The points between one mark and the next: a stage is not smoothed into the one after it. */
+function stretches(points: readonly Point[], marks: LineChart['marks']): readonly (readonly Point[])[] {
+  const starts = [...new Set([Number.NEGATIVE_INFINITY, ...marks.map(({ x }) => x).sort((a, b) => a - b)])];
+  const parts = starts.map((start, index) => {
+    const end = starts[index + 1] ?? Number.POSITIVE_INFINITY;
+    return points.filter(([x]) => x >= start && x < end);
+  });
+  return parts.filter(({ length }) => length > 0);
 }
 
 /** Means of equal stretches, so that a long run stays a small page. */

@@ -89,6 +89,12 @@ const kShown: Readonly<
     ['no signal %', 'frac_reward_zero_std', true],
     ['entropy', 'entropy', false],
   ],
+  'best-of-n': [
+    ['reward', 'reward', false],
+    ['malformed %', 'malformed_rate', true],
+    ['no signal %', 'frac_reward_zero_std', true],
+    ['loss', 'loss', false],
+  ],
 };
 
 function stepLine(record: StepRecord, stageSteps: number, secondsLeft: number, bar: boolean): string {

@@ -1,13 +1,12 @@
 /** The report of a run as one HTML page that needs nothing else: styles, charts, samples and behaviour are inside it. */
 import { join } from 'node:path';
-import type { StepRecord } from '../train/events.js';
 import { writeFileAtomically } from '../train/output.js';
-import { type LineChart, lineChart, type Point } from './chart.js';
 import { escapeHtml, escapeJson } from './escape.js';
 import { evaluationTable } from './evaluation-table.js';
 import { formatCount, formatDuration, formatNumber, formatPercent } from './format.js';
+import { charts, kPhases, taskTable } from './panels.js';
 import type { RunData } from './run-data.js';
-import { kScript } from './script.js';
+import { kReload, kScript } from './script.js';
 import { kStyle } from './style.js';
 
 /** Replaces `report.html` in the run folder in one instant, so that a reader never sees half a page. */
@@ -25,11 +24,11 @@ export function renderReport(data: RunData): string {
 <title>${escapeHtml(facts.name)}</title><style>${kStyle}</style></head><body><main>
 <header><h1>${escapeHtml(facts.name)}</h1><span class="badge ${status}">${status}</span></header>
 <p class="facts">${escapeHtml(factLine(data))}</p>
-${notes(facts.notes)}${cards(data)}${evaluationTable(data)}
+${notes(facts.notes)}${cards(data)}${evaluationTable(data)}${taskTable(data.evaluations)}
 ${charts(data)}${timing(data)}${samples(data)}
 <details><summary>Configuration</summary><pre class="panel">${escapeHtml(JSON.stringify(facts.config ?? null, null, 2))}</pre></details>
 <footer>Written by Winnow. The same figures are in metrics.jsonl, timing.jsonl and samples.jsonl beside this page.</footer>
-</main><script>${kScript}</script></body></html>
+</main><script>${kScript}${status === 'running' ? kReload : ''}</script></body></html>
 `;
 }
 
@@ -73,113 +72,36 @@ function cards({ steps, evaluations, comparisons }: RunData): string {
   return `<section class="cards">${shown.map(card).join('')}</section>`;
 }
 
-type Panel = Omit<LineChart, 'series' | 'marks'> & {
-  readonly names: readonly (readonly [label: string, metric: string])[];
-};
-
-const kPanels: readonly Panel[] = [
-  { title: 'Reward', caption: 'mean over completions', names: [['reward', 'reward']] },
-  { title: 'Loss', caption: 'supervised, per token', names: [['loss', 'loss']] },
-  {
-    title: 'Malformed and truncated',
-    caption: 'share of completions',
-    names: [
-      ['malformed', 'malformed_rate'],
-      ['truncated', 'completions/clipped_ratio'],
-    ],
-    minimumSpan: 0.1,
-  },
-  {
-    title: 'Groups without signal',
-    caption: 'share with equal rewards',
-    names: [['share', 'frac_reward_zero_std']],
-    minimumSpan: 0.2,
-  },
-  { title: 'Entropy', caption: 'per sampled token, nats', names: [['entropy', 'entropy']], minimumSpan: 0.02 },
-  {
-    title: 'Completion length',
-    caption: 'tokens',
-    names: [
-      ['mean', 'completions/mean_length'],
-      ['longest', 'completions/max_length'],
-    ],
-    minimumSpan: 4,
-  },
-  {
-    title: 'Sampler against trainer',
-    caption: '|log ratio|; 0 is exactly on-policy',
-    names: [
-      ['mean', 'sampling/sampling_logp_difference/mean'],
-      ['largest', 'sampling/sampling_logp_difference/max'],
-    ],
-    minimumSpan: 1e-6,
-  },
-  { title: 'KL to the reference', caption: 'k3 estimate per token', names: [['kl', 'kl']], minimumSpan: 1e-3 },
-  { title: 'Clipped tokens', caption: 'share', names: [['share', 'clip_ratio/region_mean']], minimumSpan: 0.01 },
-  { title: 'Gradient norm', caption: 'before clipping', names: [['norm', 'grad_norm']] },
-  { title: 'Learning rate', caption: '', names: [['rate', 'learning_rate']], exact: true },
-];
-
-function charts(data: RunData): string {
-  const drawn = kPanels.map((panel) => drawPanel(panel, data.steps)).filter((figure) => figure !== '');
-  if (drawn.length === 0) return '';
-  return `<h2>Curves</h2><section class="charts">${drawn.join('')}</section>`;
-}
-
-function drawPanel({ names, ...panel }: Panel, steps: readonly StepRecord[]): string {
-  // The loss of GRPO is about 0 whatever happens (advantages average out), so the curve is that of supervised stages.
-  const shown = names[0]?.[1] === 'loss' ? steps.filter(({ kind }) => kind === 'sft') : steps;
-  const series = names.map(([label, metric]) => ({ label, points: pointsOf(shown, metric) }));
-  const used = new Set(series.flatMap(({ points }) => points.map(([x]) => x)));
-  const marks = stageStarts(steps).filter(({ x }) => used.has(x) && x > Math.min(...used));
-  return lineChart({ ...panel, series, marks });
-}
-
-function pointsOf(steps: readonly StepRecord[], metric: string): Point[] {
-  return steps.flatMap(({ step, metrics }): Point[] => {
-    const value = metrics[metric];
-    return value === undefined || value === null ? [] : [[step, value]];
-  });
-}
-
-function stageStarts(steps: readonly StepRecord[]): { x: number; label: string }[] {
-  return steps.filter(({ stage_step }) => stage_step === 1).map(({ step, stage }) => ({ x: step, label: stage }));
-}
-
-const kPhases: readonly (readonly [phase: string, label: string])[] = [
-  ['generate', 'generate'],
-  ['forward', 'forward'],
-  ['head', 'head and loss'],
-  ['backward', 'backward'],
-  ['update', 'update'],
-  ['other', 'everything else'],
-];
-
 function timing({ timing: times, steps }: RunData): string {
   const stages = [...new Set(steps.map(({ stage }) => stage))];
   const stageOf = new Map(steps.map(({ step, stage }) => [step, stage]));
   const rows = stages.map((stage) => {
     const own = times.filter(({ step }) => stageOf.get(step) === stage);
     const total = own.reduce((sum, { seconds }) => sum + (seconds.total ?? 0), 0);
-    const named = kPhases.map(([phase]) => own.reduce((sum, { seconds }) => sum + (seconds[phase] ?? 0), 0));
-    named[named.length - 1] = Math.max(0, total - named.reduce((sum, value) => sum + value, 0));
+    const phases = kPhases.map(([phase]) => own.reduce((sum, { seconds }) => sum + (seconds[phase] ?? 0), 0));
+    const named = [...phases, Math.max(0, total - phases.reduce((sum, value) => sum + value, 0))];
     return { stage, total, named, steps: own.length };
   });
   if (rows.every(({ total }) => total === 0)) return '';
   const bars = rows.map(({ stage, total, named, steps: count }) => {
     const parts = named.map((seconds, index) => {
-      const label = `${kPhases[index]?.[1]}: ${formatDuration(seconds)}`;
-      const style = `flex-grow:${(seconds / total).toFixed(4)};opacity:${index > 3 ? 0.45 : 1}`;
-      return `<i class="s${index % 4}" style="${style}" title="${escapeHtml(label)}"></i>`;
+      const label = `${phaseLabel(index)}: ${formatDuration(seconds)}`;
+      const style = `flex-grow:${(seconds / total).toFixed(4)}`;
+      return `<i class="s${index}" style="${style}" title="${escapeHtml(label)}"></i>`;
     });
     const caption = `${stage}: ${formatDuration(total)}, ${formatDuration(total / Math.max(1, count))} a step`;
     const items = named.map((seconds, index) => {
-      const share = `${kPhases[index]?.[1]} ${formatPercent(seconds / total)} %`;
-      return `<li class="s${index % 4}" style="opacity:${index > 3 ? 0.7 : 1}">${escapeHtml(share)}</li>`;
+      if (seconds === 0) return '';
+      const share = `${phaseLabel(index)} ${formatPercent(seconds / total)} %`;
+      return `<li class="s${index}">${escapeHtml(share)}</li>`;
     });
     return `<div class="bar" role="img" aria-label="${escapeHtml(caption)}">${parts.join('')}</div><ul class="legend"><li class="plain"><b>${escapeHtml(caption)}</b></li>${items.join('')}</ul>`;
   });
   return `<h2>Time by phase</h2><section class="panel">${bars.join('')}</section>`;
+}
+
+function phaseLabel(index: number): string {
+  return kPhases[index]?.[1] ?? 'everything else';
 }
 
 function samples({ samples: records }: RunData): string {

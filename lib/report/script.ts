@@ -1,7 +1,7 @@
 /** The behaviour of the report: values under the pointer, and paging through samples. Everything else is there without it. */
 export const kScript = `
 (() => {
-  const left = 46, right = 510;
+  const left = 54, right = 510;
   const short = (value) => {
     const size = Math.abs(value);
     return value === 0 ? '0' : size < 1e-4 || size >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
@@ -40,7 +40,9 @@ export const kScript = `
   };
   const body = root.querySelector('.body'), where = root.querySelector('output');
   const [first, back, next, last] = root.querySelectorAll('button');
-  let index = samples.length - 1;
+  // The place is kept in the address, so that it survives a reload; from the newest, it moves on with the run.
+  const kept = Number(location.hash.replace('#sample-', ''));
+  let index = kept >= 1 && kept <= samples.length ? kept - 1 : samples.length - 1;
   const show = () => {
     const sample = samples[index];
     where.textContent = (index + 1) + ' of ' + samples.length + '  ·  step ' + sample.step + '  ·  ' + sample.stage + '  ·  ' + sample.instance;
@@ -58,7 +60,11 @@ export const kScript = `
     first.disabled = back.disabled = index === 0;
     next.disabled = last.disabled = index === samples.length - 1;
   };
-  const go = (to) => { index = Math.max(0, Math.min(samples.length - 1, to)); show(); };
+  const go = (to) => {
+    index = Math.max(0, Math.min(samples.length - 1, to));
+    history.replaceState(null, '', index === samples.length - 1 ? ' ' : '#sample-' + (index + 1));
+    show();
+  };
   first.onclick = () => go(0);
   back.onclick = () => go(index - 1);
   next.onclick = () => go(index + 1);
@@ -68,5 +74,20 @@ export const kScript = `
     if (event.key === 'ArrowRight') go(index + 1);
   });
   show();
+})();
+`;
+
+/** A page of a run that goes on loads itself anew, unless somebody is using it. */
+export const kReload = `
+(() => {
+  const every = 20000;
+  let used = 0;
+  for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstart']) {
+    addEventListener(name, () => { used = Date.now(); }, { passive: true });
+  }
+  setInterval(() => {
+    const selecting = String(getSelection()) !== '';
+    if (!document.hidden && !selecting && Date.now() - used > every) location.reload();
+  }, every);
 })();
 `;

@@ -1,9 +1,9 @@
 /** The look of the report, light and dark. */
 export const kStyle = `
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5c6778;--line:#e2e6ec;--grid:#eceff3;
---accent:#2f6fed;--s0:#2f6fed;--s1:#e07b27;--s2:#1f9d74;--s3:#b0489b;--good:#13795b;--good-bg:#e3f5ee;--bad:#b3312c;--bad-bg:#fdecea;--idle-bg:#eef1f5;--note-bg:#f0f4ff}
+--accent:#2f6fed;--s0:#2f6fed;--s1:#e07b27;--s2:#1f9d74;--s3:#b0489b;--s4:#8a6d1d;--s5:#7c8797;--s6:#c23b3b;--s7:#2a9db3;--s8:#6a5acd;--good:#13795b;--good-bg:#e3f5ee;--bad:#b3312c;--bad-bg:#fdecea;--idle-bg:#eef1f5;--note-bg:#f0f4ff}
 @media(prefers-color-scheme:dark){:root{--page:#11151c;--card:#191f29;--ink:#e4e9f1;--soft:#98a4b6;--line:#2a3240;--grid:#252d39;
---accent:#77a5ff;--s0:#77a5ff;--s1:#f0a35e;--s2:#56cba1;--s3:#dd86cb;--good:#6fd6b0;--good-bg:#16352b;--bad:#ff938c;--bad-bg:#3d1f1e;--idle-bg:#252d39;--note-bg:#1a2438}}
+--accent:#77a5ff;--s0:#77a5ff;--s1:#f0a35e;--s2:#56cba1;--s3:#dd86cb;--s4:#d3b04f;--s5:#8d99ab;--s6:#ff8f8a;--s7:#6fd0e3;--s8:#a89bff;--good:#6fd6b0;--good-bg:#16352b;--bad:#ff938c;--bad-bg:#3d1f1e;--idle-bg:#252d39;--note-bg:#1a2438}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
 main{max-width:1140px;margin:0 auto;padding:32px 20px 64px}
@@ -28,7 +28,8 @@ figure output{position:absolute;top:12px;right:14px;font-size:12px;color:var(--i
 .grid{stroke:var(--grid)}.tick,.mark-label{font-size:11px;fill:var(--soft);font-variant-numeric:tabular-nums}
 .mark{stroke:var(--soft);stroke-dasharray:3 3;opacity:.7}.cursor{stroke:var(--soft);opacity:.6}
 polyline{fill:none;stroke:currentColor;stroke-linejoin:round}.raw{stroke-width:1;opacity:.3}.line{stroke-width:1.8}.dot{fill:currentColor}
-.s0{color:var(--s0)}.s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}
+.s0{color:var(--s0)}.s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}.s4{color:var(--s4)}
+.s5{color:var(--s5)}.s6{color:var(--s6)}.s7{color:var(--s7)}.s8{color:var(--s8)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;list-style:none;margin:2px 0 0;padding:0;font-size:12.5px}
 .legend li::before,.key::before{content:"";display:inline-block;width:10px;height:10px;border-radius:3px;background:currentColor;margin-right:6px}
 .legend li.plain::before{content:none}

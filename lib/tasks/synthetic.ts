@@ -1,10 +1,9 @@
-import { join } from 'node:path';
-import { writeFileAtomic } from '../data/atomic-file.js';
-import { writeInstances } from '../data/instances.js';
-import { writeJsonLines } from '../data/jsonl.js';
 import { WinnowError } from '../errors.js';
 import { RandomStream } from '../random.js';
 import type { Candidate, Prompt, RankingInstance } from '../types.js';
+import { describeTask, textSetKey } from './card.js';
+import { type BuiltTask, type UserSequence, writeBuiltTask } from './files.js';
+import { testCountOf } from './split.js';
 
 export interface SyntheticOptions {
   readonly seed: number;
@@ -28,12 +27,9 @@ export interface SyntheticOptions {
   readonly fidelity?: number;
 }
 
-export interface SyntheticTask {
-  readonly train: readonly RankingInstance[];
-  readonly test: readonly RankingInstance[];
+export interface SyntheticTask extends BuiltTask {
   /** What the training users took, oldest first, the target last: what baselines may learn from. */
-  readonly trainSequences: readonly { readonly userId: string; readonly itemIds: readonly string[] }[];
-  readonly card: Readonly<Record<string, unknown>>;
+  readonly trainSequences: readonly UserSequence[];
 }
 
 interface Item extends Candidate {
@@ -190,21 +186,23 @@ export function makeSyntheticTask(options: SyntheticOptions): SyntheticTask {
   const settings = settle(options);
   const catalogue = makeCatalogue(settings);
   const instances = Array.from({ length: settings.users }, (_, user) => makeInstance(user, catalogue, settings));
-  const testCount = Math.min(settings.users - 1, Math.max(1, Math.round(settings.users * settings.testShare)));
+  const testCount = testCountOf(settings.users, settings.testShare);
   const train = instances.slice(testCount);
   const test = instances.slice(0, testCount);
-  const userOf = (instance: RankingInstance): string => metaOf(instance).userId;
-  const trainUsers = new Set(train.map(userOf));
   const trainSequences = train.map(metaOf).map(({ userId, historyItemIds, targetItemId }) => ({
     userId,
     itemIds: [...historyItemIds, targetItemId],
   }));
-  const card = {
-    task: 'synthetic',
-    settings,
-    counts: { items: catalogue.length, trainInstances: train.length, testInstances: testCount },
-    checks: { usersOnBothSides: test.filter((instance) => trainUsers.has(userOf(instance))).length },
-  };
+  const card = describeTask(
+    { train, test },
+    {
+      task: 'synthetic',
+      source: 'made',
+      settings,
+      counts: { items: catalogue.length },
+      keys: { users: (instance) => metaOf(instance).userId, itemSets: textSetKey },
+    },
+  );
   return { train, test, trainSequences, card };
 }
 
@@ -212,6 +210,8 @@ export function makeSyntheticTask(options: SyntheticOptions): SyntheticTask {
 export interface Demonstration {
   readonly thought: string;
   readonly answerId: string;
+  /** The candidates with the verdict `keep`, in the order shown. */
+  readonly keptIds: readonly string[];
 }
 
 /**
@@ -236,7 +236,8 @@ export function demonstrate(
   const dropped = shown.filter((_, index) => !verdicts[index]);
   const [, answerId] = dropped.at(-1) ?? random.pick(shown);
   const judged = shown.map(([label, id], index) => ` [${label}] ${genres[id]} ${verdicts[index] ? 'keep' : 'drop'} ;`);
-  return { thought: ` likes ${likedGenre} ;${judged.join('')}`, answerId };
+  const keptIds = shown.filter((_, index) => verdicts[index]).map(([, id]) => id);
+  return { thought: ` likes ${likedGenre} ;${judged.join('')}`, answerId, keptIds };
 }
 
 /** Writes train.jsonl, test.jsonl, train-sequences.jsonl and, last, card.json. Needs no source. */
@@ -245,9 +246,6 @@ export async function buildSynthetic(
 ): Promise<Readonly<Record<string, unknown>>> {
   const { output, ...rest } = options;
   const task = makeSyntheticTask(rest);
-  await writeInstances(join(output, 'train.jsonl'), task.train);
-  await writeInstances(join(output, 'test.jsonl'), task.test);
-  await writeJsonLines(join(output, 'train-sequences.jsonl'), task.trainSequences);
-  await writeFileAtomic(join(output, 'card.json'), `${JSON.stringify(task.card, undefined, 2)}\n`);
+  await writeBuiltTask(output, task);
   return task.card;
 }

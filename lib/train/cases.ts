@@ -1,7 +1,8 @@
 /** Training cases: which prompt of which instance a position of a stage stands for. A pure function of (seed, stage, position). */
+import type { AnyProtocol } from '../protocol/index.js';
 import { stableKey } from '../random.js';
 import type { Prompt, Protocol, RankingInstance } from '../types.js';
-import { DataOrder } from './data-order.js';
+import { DataOrder, MixedOrder, type MixturePart } from './data-order.js';
 
 export interface PromptCase {
   readonly instance: RankingInstance;
@@ -34,8 +35,12 @@ export interface ExpandingProtocol extends Protocol<unknown> {
   ): readonly { readonly prompt: Prompt }[];
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the state of a protocol is its own business
-export type AnyProtocol = Protocol<any>;
+/** A protocol that can write the completion of somebody who knows the order of the candidates shown. */
+export interface DemonstratingProtocol extends Protocol<unknown> {
+  demonstrationText(instance: RankingInstance, prompt: Prompt, thought: string, bestFirst: readonly string[]): string;
+}
+
+export type { AnyProtocol };
 
 export interface CaseSettings {
   readonly instances: readonly RankingInstance[];
@@ -45,6 +50,8 @@ export interface CaseSettings {
   readonly seed: number;
   /** Keeps the draws of different stages apart. */
   readonly stageKey: string;
+  /** Sources of `instances`, in order, with their weights; absent: one source. */
+  readonly mixture?: readonly MixturePart[] | undefined;
 }
 
 export class CaseSource {
@@ -54,17 +61,18 @@ export class CaseSource {
   readonly #casesPerStep: number;
   readonly #seed: number;
   readonly #stage: string;
-  readonly #order: DataOrder;
+  readonly #order: DataOrder | MixedOrder;
 
   constructor(settings: CaseSettings) {
-    const { instances, protocol, sizes, casesPerStep, seed, stageKey } = settings;
+    const { instances, protocol, sizes, casesPerStep, seed, stageKey, mixture } = settings;
     this.#instances = instances;
     this.#protocol = protocol;
     this.#sizes = sizes;
     this.#casesPerStep = casesPerStep;
     this.#seed = seed;
     this.#stage = stageKey;
-    this.#order = new DataOrder(instances.length, seed, stageKey);
+    this.#order =
+      mixture === undefined ? new DataOrder(instances.length, seed, stageKey) : new MixedOrder(mixture, seed, stageKey);
   }
 
   slice(start: number, count: number): PromptCase[] {
@@ -86,6 +94,10 @@ export class CaseSource {
       : protocol.prompts(protocol.start(instance));
     return prompts[0] as Prompt;
   }
+}
+
+export function canDemonstrate(protocol: AnyProtocol): protocol is DemonstratingProtocol {
+  return typeof (protocol as Partial<DemonstratingProtocol>).demonstrationText === 'function';
 }
 
 export function canExpand(protocol: AnyProtocol): protocol is ExpandingProtocol {

@@ -2,13 +2,14 @@
  * Checkpoints: `checkpoints/step-00000050/` in the Hugging Face layout plus `trainer_state/`. A checkpoint is written
  * under another name, flushed, and renamed: the rename is the instant at which it exists. What a crash leaves behind
  * has a name that starts with a dot, and is never read. `latest` names the newest one, for people and scripts; resuming
- * trusts only what it verified itself.
+ * trusts only what it verified itself. `best` names the one with the best evaluation, where the settings ask for it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import * as z from 'zod';
+import { syncPath } from '../data/atomic-file.js';
 import { WinnowError } from '../errors.js';
-import { outputError, syncPath, syncTree, writeFileAtomically, writing } from './output.js';
+import { outputError, syncTree, writeFileAtomically, writing } from './output.js';
 
 const kCount = z.number().int().nonnegative();
 
@@ -29,7 +30,7 @@ const TrainerStateSchema = z.strictObject({
   /** Training examples (supervised) or prompts (GRPO) consumed in this stage. */
   dataCursor: kCount,
   totals: z.strictObject({ tokens: kCount, skippedSteps: kCount, stepsWithoutSignal: kCount }),
-  journal: z.strictObject({ metrics: kCount, timing: kCount, samples: kCount }),
+  journal: z.strictObject({ metrics: kCount, timing: kCount, samples: kCount, thoughts: kCount.default(0) }),
 });
 export type TrainerState = z.infer<typeof TrainerStateSchema>;
 
@@ -49,14 +50,20 @@ export function checkpointName(step: number): string {
   return `step-${String(step).padStart(8, '0')}`;
 }
 
+/** Which checkpoints stay when a new one is complete: the last ones, and the one that is called the best. */
+export interface KeepRule {
+  readonly last: number;
+  readonly best?: string;
+}
+
 /**
- * Makes checkpoint `name` under `root` and keeps the last `keep`. `write` fills the folder it is given; whatever it
- * throws, nothing stays behind. An existing checkpoint of that name is left as it is.
+ * Makes checkpoint `name` under `root` and deletes those that `keep` does not keep. `write` fills the folder it is given;
+ * whatever it throws, nothing stays behind. An existing checkpoint of that name is left as it is.
  */
 export async function writeCheckpoint(
   root: string,
   name: string,
-  keep: number,
+  keep: KeepRule,
   write: (folder: string) => Promise<void>,
 ): Promise<Checkpoint> {
   const path = join(root, name);
@@ -75,6 +82,9 @@ export async function writeCheckpoint(
     throw outputError(path, error);
   }
   writeFileAtomically(join(root, 'latest'), `${name}\n`);
+  if (keep.best !== undefined && findCheckpoint(root, keep.best)) {
+    writeFileAtomically(join(root, 'best'), `${keep.best}\n`);
+  }
   removeOld(root, keep);
   return { path, name };
 }
@@ -83,6 +93,12 @@ export async function writeCheckpoint(
 export function newestCheckpoint(root: string): Checkpoint | undefined {
   const name = completeNames(root).at(-1);
   return name === undefined ? undefined : { path: join(root, name), name };
+}
+
+/** The checkpoint of that name, or undefined when it is not there or not whole. */
+export function findCheckpoint(root: string, name: string): Checkpoint | undefined {
+  const path = join(root, name);
+  return isComplete(path) ? { path, name } : undefined;
 }
 
 /** Deletes what a killed process left: half-written checkpoints and half-deleted ones. */
@@ -123,8 +139,9 @@ function isComplete(path: string): boolean {
   return Object.entries(manifest.data).every(([file, size]) => sizeOf(join(path, file)) === size);
 }
 
-function removeOld(root: string, keep: number): void {
-  for (const name of completeNames(root).slice(0, -keep)) {
+function removeOld(root: string, keep: KeepRule): void {
+  for (const name of completeNames(root).slice(0, -keep.last)) {
+    if (name === keep.best) continue;
     // Renamed first, so that a kill half-way through the deletion leaves nothing that looks like a checkpoint.
     const doomed = join(root, `.deleting-${name}`);
     writing(join(root, name), () => {

@@ -1,5 +1,6 @@
 /** Settings that are possible one by one and impossible together; found before anything is loaded. */
 import type { ResolvedConfig } from './config-schema.js';
+import { policyContradictions } from './policy-contradictions.js';
 
 export interface Contradiction {
   readonly path: readonly PropertyKey[];
@@ -9,7 +10,12 @@ export interface Contradiction {
 }
 
 export function findContradiction(config: ResolvedConfig): Contradiction | undefined {
-  return [...modelContradictions(config), ...dataContradictions(config), ...stageContradictions(config)][0];
+  return [
+    ...modelContradictions(config),
+    ...dataContradictions(config),
+    ...stageContradictions(config),
+    ...steeringContradictions(config),
+  ][0];
 }
 
 function modelContradictions({ model }: ResolvedConfig): Contradiction[] {
@@ -40,22 +46,28 @@ function modelContradictions({ model }: ResolvedConfig): Contradiction[] {
 
 function dataContradictions({ data, evaluation }: ResolvedConfig): Contradiction[] {
   const found: Contradiction[] = [];
-  if ((data.task === undefined) === (data.train === undefined)) {
-    found.push({
-      path: ['data'],
-      what: 'needs either task or train',
-      hint: 'give exactly one of data.task and data.train',
-    });
+  const { mixture, ...single } = data;
+  if (mixture !== undefined && Object.values(single).some((value) => value !== undefined)) {
+    const what = 'a mixture has its tasks and files inside';
+    return [
+      { path: ['data', 'mixture'], what, hint: 'move the other source into data.mixture, or remove data.mixture' },
+    ];
   }
-  if (data.task !== undefined && data.test !== undefined) {
-    found.push({ path: ['data', 'test'], what: 'a task brings its own test set', hint: 'remove data.test' });
-  }
-  if (evaluation !== undefined && data.train !== undefined && data.test === undefined) {
-    found.push({
-      path: ['evaluation'],
-      what: 'evaluation needs a test set',
-      hint: 'give data.test, or remove evaluation',
-    });
+  const sources = mixture?.map((source, index) => ({ source, path: ['data', 'mixture', index] as PropertyKey[] }));
+  for (const { source, path } of sources ?? [{ source: single, path: ['data'] as PropertyKey[] }]) {
+    const name = path.map(String).join('.');
+    if ((source.task === undefined) === (source.train === undefined)) {
+      const hint = `give exactly one of ${name}.task and ${name}.train${mixture === undefined ? ', or data.mixture' : ''}`;
+      found.push({ path, what: 'needs either task or train', hint });
+    }
+    if (source.task !== undefined && source.test !== undefined) {
+      const hint = `remove ${name}.test`;
+      found.push({ path: [...path, 'test'], what: 'a task brings its own test set', hint });
+    }
+    if (evaluation !== undefined && source.train !== undefined && source.test === undefined) {
+      const hint = `give ${name}.test, or remove evaluation`;
+      found.push({ path: ['evaluation'], what: 'evaluation needs a test set', hint });
+    }
   }
   return found;
 }
@@ -74,18 +86,36 @@ function stageContradictions({ stages, model }: ResolvedConfig): Contradiction[]
       add('sizes', 'the smallest case is larger than the largest', 'let minimum be at most maximum');
     }
     if (stage.kind === 'sft') continue;
-    if (stage.group < 2) {
-      add('group', 'a group of 1 has no baseline: every advantage would be 0', 'set group to 2 or more, commonly 8');
-    }
-    if (stage.klCoefficient > 0 && stage.reference === undefined) {
-      add('klCoefficient', 'a KL term needs a reference', 'set reference: stage-start, or a model folder');
-    }
-    if (stage.klCoefficient === 0 && stage.reference !== undefined) {
-      add('reference', 'a reference without a KL term does nothing', 'set klCoefficient, or remove reference');
-    }
-    if (stage.clipLow > 1) add('clipLow', 'a ratio cannot fall below 0', 'set clipLow to at most 1');
+    for (const { key, what, hint } of policyContradictions(stage)) add(key, what, hint);
     if (model.scratch !== undefined && stage.maxTokens >= model.scratch.maxPositions) {
       add('maxTokens', 'completions fill the whole context', 'lower maxTokens or raise model.scratch.maxPositions');
+    }
+  }
+  return found;
+}
+
+/** What keeps the best checkpoint and ends a stage early needs evaluations to go by. */
+function steeringContradictions({ evaluation, checkpoint, protocol }: ResolvedConfig): Contradiction[] {
+  const found: Contradiction[] = [];
+  const add = (path: readonly string[], what: string, hint: string) => found.push({ path, what, hint });
+  const best = checkpoint.best;
+  if (best !== undefined && evaluation === undefined) {
+    add(
+      ['checkpoint', 'best'],
+      'the best checkpoint is told by evaluations',
+      'add evaluation, or remove checkpoint.best',
+    );
+  }
+  if (evaluation?.patience !== undefined && evaluation.everySteps === 0) {
+    add(['evaluation', 'patience'], 'patience needs evaluations during a stage', 'set evaluation.everySteps');
+  }
+  const steering = [
+    { path: ['checkpoint', 'best', 'measure'], measure: best?.measure },
+    { path: ['evaluation', 'patience', 'measure'], measure: evaluation?.patience?.measure },
+  ];
+  for (const { path, measure } of steering) {
+    if (measure === 'exclusion_accuracy' && protocol.name !== 'exclusion') {
+      add(path, `protocol ${protocol.name} excludes nobody`, 'choose mrr, ndcg, hit1 or malformed_rate');
     }
   }
   return found;

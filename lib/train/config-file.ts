@@ -1,16 +1,25 @@
 /** Reads a YAML configuration, applies `--set a.b=c`, and reports a fault with its line. */
 import { readFileSync } from 'node:fs';
-import { type Document, isMap, isNode, isPair, isSeq, LineCounter, type Pair, parse, parseDocument } from 'yaml';
+import { Document, isMap, isNode, isPair, isSeq, LineCounter, type Pair, parse, parseDocument } from 'yaml';
 import { WinnowError } from '../errors.js';
 import { type Locate, type ResolvedConfig, resolveConfig } from './config.js';
+import { type PresetChoice, withPreset } from './preset.js';
 
 /** Throws ERR_CONFIG_FILE, ERR_CONFIG_SYNTAX, or what `resolveConfig` throws, with file and line. */
-export function readConfig(path: string, sets: readonly string[] = []): ResolvedConfig {
-  return parseConfig(readText(path), path, sets);
+export function readConfig(path: string, sets: readonly string[] = [], preset?: PresetChoice): ResolvedConfig {
+  return parseConfig(readText(path), path, sets, preset);
 }
 
-/** As `readConfig`, from text; `name` stands for the file in messages. */
-export function parseConfig(text: string, name: string, sets: readonly string[] = []): ResolvedConfig {
+/**
+ * As `readConfig`, from text; `name` stands for the file in messages. The text's own `preset`, or else `preset`, is filled in
+ * first, so that `sets` can reach into it.
+ */
+export function parseConfig(
+  text: string,
+  name: string,
+  sets: readonly string[] = [],
+  preset?: PresetChoice,
+): ResolvedConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const fault = document.errors[0];
@@ -19,14 +28,24 @@ export function parseConfig(text: string, name: string, sets: readonly string[] 
       received: fault.message,
     });
   }
-  const assigned = sets.map((set) => applySet(document as Document, set));
+  const filled = fillPreset(document as Document, preset);
+  const assigned = sets.map((set) => applySet(filled, set));
   const locate: Locate = (keys) => {
     const set = assigned.find((path) => path.every((key, index) => String(keys[index]) === key));
     if (set !== undefined) return `--set ${set.join('.')}`;
     const offset = offsetOf(document as Document, keys);
     return offset === undefined ? name : `${name} line ${lines.linePos(offset).line}`;
   };
-  return resolveConfig(document.toJS(), locate);
+  return resolveConfig(filled.toJS(), locate);
+}
+
+/** The document itself where no preset is asked for: it knows what stands in which line. */
+function fillPreset(document: Document, preset: PresetChoice | undefined): Document {
+  const written: unknown = document.toJS();
+  const own = written ?? (preset === undefined ? written : {});
+  if (typeof own !== 'object' || own === null) return document;
+  const named = preset === undefined || 'preset' in own ? own : { ...own, preset };
+  return 'preset' in named ? new Document(withPreset(named)) : document;
 }
 
 /** Applies one `a.b=c` and returns its path. Numbers in the path are list positions; the value is YAML. */

@@ -1,5 +1,8 @@
-/** The settings of a run: one schema for YAML files and for objects given to `train`. Every key and every default is here. */
+/** The settings of a run: one schema for YAML files and for objects given to `train`. Every key and every default is here and in policy-schema.ts. */
 import * as z from 'zod';
+import { protocolSchema } from '../protocol/index.js';
+import { kSteeringMeasures } from './best.js';
+import { policyFields, rolloutFields } from './policy-schema.js';
 
 const kCount = z.number().int().positive();
 const kIndex = z.number().int().nonnegative();
@@ -19,6 +22,8 @@ const kScratch = z.strictObject({
   tiedHead: z.boolean().default(true),
   /** The Qwen3 form: queries and keys are normalised. False gives the Llama form. */
   qkNorm: z.boolean().default(true),
+  /** Biases of the four projections of attention: a head can then attend to a distance whatever the tokens are. */
+  attentionBias: z.boolean().default(false),
   ropeTheta: z.number().positive().default(10_000),
   standardDeviation: z.number().positive().default(0.02),
 });
@@ -47,13 +52,14 @@ const kTask = z.discriminatedUnion('name', [
     fidelity: z.number().gt(0).max(1).optional(),
   }),
   z.strictObject({
-    name: z.literal('Rec-Movie'),
-    /** A folder with RecBole atomic files. */
+    name: z.enum(['Rec-Movie', 'Rec-Music', 'Rec-Game']),
+    /** A folder with RecBole atomic files, or with history lists. */
     source: z.string().min(1),
     seed: kIndex.optional(),
     users: kCount.optional(),
     history: kCount.optional(),
     negatives: kCount.optional(),
+    negativesFrom: z.enum(['items', 'lists']).optional(),
     window: z.enum(['first', 'last']).optional(),
     /** Instances per training user, from stretches of the user's whole sequence. */
     trainWindows: kCount.optional(),
@@ -61,30 +67,21 @@ const kTask = z.discriminatedUnion('name', [
   }),
 ]);
 
-const kProtocol = z.discriminatedUnion('name', [
-  z.strictObject({
-    name: z.literal('exclusion'),
-    wording: z.enum(['labels', 'compact', 'compact-phrases']).optional(),
-    compat: z.literal('r1-ranker').optional(),
-    compatVariant: z.enum(['training', 'evaluation']).optional(),
-    labelStyle: z.enum(['letters', 'numbers']).optional(),
-    seed: kIndex.optional(),
-    weights: z
-      .strictObject({
-        exclusion: z.number().optional(),
-        formatThink: z.number().optional(),
-        formatAnswer: z.number().optional(),
-      })
-      .optional(),
-  }),
-]);
-
-const kData = z.strictObject({
+const kSource = {
   /** A task that builds its instances itself. */
   task: kTask.optional(),
   /** JSON lines of RankingInstance. */
   train: z.string().min(1).optional(),
   test: z.string().min(1).optional(),
+};
+
+const kData = z.strictObject({
+  ...kSource,
+  /** Several sources; each example is drawn from one of them with a probability in proportion to its weight. */
+  mixture: z
+    .array(z.strictObject({ ...kSource, weight: z.number().positive().default(1) }))
+    .min(2)
+    .optional(),
 });
 
 const kSchedule = {
@@ -129,8 +126,8 @@ const kSft = z.strictObject({
     .strictObject({
       /** Share of the demonstrations whose judgements are random. */
       corruptShare: kFraction.default(0),
-      /** `favourite`: the thought names the most relevant candidate shown. */
-      thought: z.enum(['none', 'favourite']).default('none'),
+      /** `scores` (recommendation tasks): a grade for every candidate shown; see graded-thought.ts. */
+      thought: z.enum(['none', 'scores']).default('none'),
     })
     .default({ corruptShare: 0, thought: 'none' }),
   sizes: kSizes.optional(),
@@ -143,32 +140,25 @@ const kGrpo = z.strictObject({
   kind: z.literal('grpo'),
   name: z.string().min(1).default('grpo'),
   steps: kCount,
-  /** Prompts per step. */
-  prompts: kCount,
-  /** Completions per prompt. */
-  group: kCount,
-  maxTokens: kCount,
-  /** The forward pass of up to so many bytes is kept while sampling and not repeated for the gradient; 0 = always repeated. */
-  maxActivationBytes: kIndex.default(2 ** 31),
-  temperature: z.number().positive().default(1),
-  topK: kIndex.default(0),
-  topP: z.number().gt(0).max(1).default(1),
-  minP: kFraction.default(0),
+  ...rolloutFields,
   sizes: kSizes.optional(),
-  /** `group`: z-score in the group. `mean`: Dr. GRPO, no division by the spread. */
-  advantage: z.enum(['group', 'mean']).default('group'),
-  normaliser: z.enum(['token', 'sequence', 'constant']).default('token'),
-  /** Completions that ran into maxTokens bear no loss. */
-  maskTruncated: z.boolean().default(false),
-  /** Updates made from one batch of completions; clipping acts from the second on. */
-  updates: kCount.default(1),
-  clipLow: z.number().min(0).default(0.2),
-  clipHigh: z.number().min(0).default(0.2),
-  /** Weight of the k3 estimate of the divergence from `reference`. */
-  klCoefficient: z.number().min(0).default(0),
-  /** `stage-start`: the weights at the beginning of this stage; else a model folder. */
-  reference: z.string().min(1).optional(),
-  entropyCoefficient: z.number().min(0).default(0),
+  /** Thoughts that earned more than `minimumReward`, at most `perCase` of a case, go to thoughts.jsonl of the run folder. */
+  keepThoughts: z.strictObject({ minimumReward: z.number().default(0), perCase: kCount.default(1) }).optional(),
+  ...policyFields,
+  ...kSchedule,
+  ...kOptimizer,
+  ...kBatch,
+});
+
+/** Rejection-sampling fine-tuning: supervised training on the best completion of each group. */
+const kBestOfN = z.strictObject({
+  kind: z.literal('best-of-n'),
+  name: z.string().min(1).default('best-of-n'),
+  steps: kCount,
+  ...rolloutFields,
+  sizes: kSizes.optional(),
+  /** The best completion of a group is left out when it earned less; default: never. */
+  minimumReward: z.number().optional(),
   ...kSchedule,
   ...kOptimizer,
   ...kBatch,
@@ -179,6 +169,15 @@ const kEvaluation = z.strictObject({
   instances: kCount.optional(),
   /** Also during a stage, every so many steps; 0 = only before the first stage and after each. */
   everySteps: kIndex.default(0),
+  /** A stage ends after so many of its evaluations in a row without a gain in `measure`. */
+  patience: z
+    .strictObject({
+      evaluations: kCount,
+      measure: z.enum(kSteeringMeasures).default('mrr'),
+      /** A gain of at most this much is none. */
+      minimumGain: z.number().min(0).default(0),
+    })
+    .optional(),
   maxTokens: kCount,
   /** 0 = the most likely token each time. */
   temperature: z.number().min(0).default(0),
@@ -189,6 +188,25 @@ const kEvaluation = z.strictObject({
   baselines: z.array(z.enum(['popularity', 'bpr', 'cosine', 'co-occurrence'])).default(['popularity']),
   malformed: z.enum(['retry', 'keep_order', 'fail']).default('keep_order'),
   retries: kIndex.default(1),
+});
+
+const kCheckpoint = z.strictObject({
+  every: kCount.default(50),
+  /** How many of the newest stay. */
+  keep: kCount.default(2),
+  /** The one with the best evaluation stays too. */
+  best: z.strictObject({ measure: z.enum(kSteeringMeasures) }).optional(),
+});
+
+const kReport = z.strictObject({
+  /** Steps between two states of report.html, and between two that keep completions. */
+  everySteps: kCount.default(10),
+  /** Prompts whose completions are kept then. */
+  samples: kIndex.default(2),
+  /** `winnow train` writes TensorBoard event files into the run folder. */
+  tensorBoard: z.boolean().default(true),
+  /** What the device can do, in TFLOP/s; then timing.jsonl has the utilisation. */
+  peakTeraflops: z.number().positive().optional(),
 });
 
 export const TrainConfigSchema = z.strictObject({
@@ -202,13 +220,11 @@ export const TrainConfigSchema = z.strictObject({
   output: z.string().min(1),
   model: kModel,
   data: kData,
-  protocol: kProtocol.default({ name: 'exclusion' }),
-  stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo])).min(1),
+  protocol: protocolSchema.default({ name: 'exclusion' }),
+  stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo, kBestOfN])).min(1),
   evaluation: kEvaluation.optional(),
-  checkpoint: z.strictObject({ every: kCount.default(50), keep: kCount.default(2) }).default({ every: 50, keep: 2 }),
-  report: z
-    .strictObject({ everySteps: kCount.default(10), samples: kIndex.default(2) })
-    .default({ everySteps: 10, samples: 2 }),
+  checkpoint: kCheckpoint.default({ every: 50, keep: 2 }),
+  report: kReport.default({ everySteps: 10, samples: 2, tensorBoard: true }),
 });
 
 /** What a caller writes: fields with a default may be left out. */
@@ -216,7 +232,9 @@ export type TrainConfig = z.input<typeof TrainConfigSchema>;
 export type ResolvedConfig = z.output<typeof TrainConfigSchema>;
 export type StageConfig = ResolvedConfig['stages'][number];
 export type SftConfig = Extract<StageConfig, { kind: 'sft' }>;
+export type BestOfNConfig = Extract<StageConfig, { kind: 'best-of-n' }>;
 export type GrpoConfig = Extract<StageConfig, { kind: 'grpo' }>;
 export type DataConfig = ResolvedConfig['data'];
+export type SourceConfig = Omit<DataConfig, 'mixture'>;
 export type EvaluationConfig = NonNullable<ResolvedConfig['evaluation']>;
 export type ScratchConfig = NonNullable<ResolvedConfig['model']['scratch']>;

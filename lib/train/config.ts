@@ -4,14 +4,19 @@ import { WinnowError } from '../errors.js';
 import { findContradiction } from './config-contradictions.js';
 import { type ResolvedConfig, TrainConfigSchema } from './config-schema.js';
 import { nearest } from './nearest.js';
+import { withPreset } from './preset.js';
 
 export type * from './config-schema.js';
 
 /** Says where in its source a setting stands, e.g. "line 12"; undefined when the source does not know. */
 export type Locate = (path: readonly PropertyKey[]) => string | undefined;
 
-/** Checks and completes `config`. Throws ERR_CONFIG_KEY, ERR_CONFIG_VALUE or ERR_CONFIG (a contradiction). */
-export function resolveConfig(config: unknown, locate: Locate = () => undefined): ResolvedConfig {
+/**
+ * Checks and completes `settings`, on top of the preset that they may name. Throws ERR_PRESET_*, ERR_CONFIG_KEY,
+ * ERR_CONFIG_VALUE or ERR_CONFIG (a contradiction).
+ */
+export function resolveConfig(settings: unknown, locate: Locate = () => undefined): ResolvedConfig {
+  const config = withPreset(settings);
   const parsed = TrainConfigSchema.safeParse(config);
   if (!parsed.success) throw issueError(parsed.error.issues, config, locate);
   const contradiction = findContradiction(parsed.data);

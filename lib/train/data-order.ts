@@ -34,3 +34,48 @@ export class DataOrder {
     return Array.from({ length: count }, (_, i) => this.at(start + i));
   }
 }
+
+/** Consecutive examples of one source, and how often it is drawn from in proportion to the others. */
+export interface MixturePart {
+  readonly name: string;
+  readonly size: number;
+  readonly weight: number;
+}
+
+/**
+ * Visits several sources that lie one after the other: each position draws its source by weight, and each source is visited in the
+ * way of DataOrder. A small source is thus repeated more often, never more seldom than its weight says.
+ */
+export class MixedOrder {
+  readonly #parts: readonly MixturePart[];
+  readonly #orders: readonly DataOrder[];
+  readonly #random: RandomStream;
+  readonly #visits: number[];
+  /** Example by position, for all positions drawn so far: they follow from the seed, so that a resumed run draws them again. */
+  readonly #drawn: number[] = [];
+
+  constructor(parts: readonly MixturePart[], seed: number, name: string) {
+    this.#parts = parts;
+    this.#orders = parts.map((part) => new DataOrder(part.size, seed, `${name}/${part.name}`));
+    this.#random = new RandomStream(seed, 'mixture', name);
+    this.#visits = parts.map(() => 0);
+  }
+
+  at(position: number): number {
+    while (this.#drawn.length <= position) this.#drawn.push(this.#draw());
+    return this.#drawn[position] as number;
+  }
+
+  #draw(): number {
+    let left = this.#random.uniform() * this.#parts.reduce((sum, { weight }) => sum + weight, 0);
+    let part = 0;
+    while (part < this.#parts.length - 1 && left >= (this.#parts[part] as MixturePart).weight) {
+      left -= (this.#parts[part] as MixturePart).weight;
+      part++;
+    }
+    const start = this.#parts.slice(0, part).reduce((sum, { size }) => sum + size, 0);
+    const visit = this.#visits[part] as number;
+    this.#visits[part] = visit + 1;
+    return start + (this.#orders[part] as DataOrder).at(visit);
+  }
+}

@@ -1,24 +1,30 @@
 /** The instances of a run, from a task that builds them or from files, and what a teacher would answer on them. */
 import { loadInstances, readInteractions } from '../data/index.js';
-import { writePhrase } from '../protocol/index.js';
+import { WinnowError } from '../errors.js';
 import { RandomStream } from '../random.js';
-import { makeRecMovieTask } from '../tasks/rec-movie.js';
+import { makeRecTask } from '../tasks/rec.js';
 import { demonstrate as demonstrateSynthetic, makeSyntheticTask } from '../tasks/synthetic.js';
 import type { Prompt, RankingInstance } from '../types.js';
 import type { DataConfig } from './config.js';
+import type { MixturePart } from './data-order.js';
+import { coOccurrenceGrader, type Grader, gradedThought, kGrades } from './graded-thought.js';
+import { mixSources } from './mixture.js';
 
-/** What a teacher would answer to `prompt`; the draws depend on the seed, the instance and `key` alone. */
+/**
+ * What a teacher thinks of the candidates of `prompt`: a thought, and their order, which each protocol answers from in its own way.
+ * The draws depend on the seed, the instance and `key` alone.
+ */
 export type Demonstrator = (
   instance: RankingInstance,
   prompt: Prompt,
   key: number,
-) => { readonly thought: string; readonly answerId: string };
+) => { readonly thought: string; readonly bestFirst: readonly string[] };
 
 export interface DemonstrationOptions {
   /** Share of the demonstrations whose judgements are random, 0 to 1. */
   readonly corruptShare: number;
-  /** `favourite`: the thought names the most relevant candidate shown. The synthetic task has thoughts of its own. */
-  readonly thought: 'none' | 'favourite';
+  /** `scores`: see graded-thought.ts; the recommendation tasks alone know it. The synthetic task has thoughts of its own. */
+  readonly thought: 'none' | 'scores';
 }
 
 export interface TrainingData {
@@ -27,20 +33,30 @@ export interface TrainingData {
   /** Item ids of each training user, oldest first: what baselines learn from. Empty for data from files. */
   readonly trainSequences: readonly { readonly userId: string; readonly itemIds: readonly string[] }[];
   readonly demonstrator: (options: DemonstrationOptions, seed: number) => Demonstrator;
+  /** The sources of `train`, in order, where there are several. */
+  readonly mixture?: readonly MixturePart[] | undefined;
 }
 
 /** Throws what the task or the file reader throws: ERR_TASK_*, ERR_DATA_*. */
-export async function loadTrainingData({ task, ...files }: DataConfig, seed: number): Promise<TrainingData> {
+export async function loadTrainingData({ task, mixture, ...files }: DataConfig, seed: number): Promise<TrainingData> {
+  if (mixture !== undefined) {
+    const sources: TrainingData[] = [];
+    for (const { weight: _, ...source } of mixture) sources.push(await loadTrainingData(source, seed));
+    return mixSources(
+      sources,
+      mixture.map(({ weight }) => weight),
+    );
+  }
   if (task?.name === 'synthetic') {
     const { name: _, ...options } = task;
     const { train, test, trainSequences } = makeSyntheticTask({ seed, ...defined(options) });
     return { train, test, trainSequences, demonstrator: syntheticDemonstrator };
   }
-  if (task?.name === 'Rec-Movie') {
-    const { name: _, source, ...options } = task;
+  if (task !== undefined) {
+    const { name, source, ...options } = task;
     const interactions = await readInteractions(source);
-    const { train, test, trainSequences } = makeRecMovieTask(interactions, { seed, ...defined(options) });
-    return { train, test, trainSequences, demonstrator: plainDemonstrator };
+    const { train, test, trainSequences } = makeRecTask(name, interactions, { seed, ...defined(options) });
+    return { train, test, trainSequences, demonstrator: gradingDemonstrator(train, trainSequences) };
   }
   const train = await loadInstances(files.train as string);
   const test = files.test === undefined ? [] : await loadInstances(files.test);
@@ -48,24 +64,53 @@ export async function loadTrainingData({ task, ...files }: DataConfig, seed: num
 }
 
 function syntheticDemonstrator({ corruptShare }: DemonstrationOptions, seed: number): Demonstrator {
-  return (instance, prompt, key) => demonstrateSynthetic(instance, prompt, { corruptShare, seed, key });
+  return (instance, prompt, key) => {
+    const { thought, answerId, keptIds } = demonstrateSynthetic(instance, prompt, { corruptShare, seed, key });
+    const shown = [...prompt.labels.values()].filter((id) => id !== answerId);
+    const kept = shown.filter((id) => keptIds.includes(id));
+    return { thought, bestFirst: [...kept, ...shown.filter((id) => !keptIds.includes(id)), answerId] };
+  };
 }
 
-/** The thought asked for, and one of the least relevant candidates shown, at random. */
+/** No thought, and the order by relevance, ties at random; all of it at random in a corrupt demonstration. */
 function plainDemonstrator({ corruptShare, thought }: DemonstrationOptions, seed: number): Demonstrator {
+  if (thought !== 'none') {
+    throw new WinnowError('ERR_CONFIG', `this data has no demonstrations with the thought ${thought}`, {
+      expected: 'thought: none',
+      received: thought,
+      hint: 'grades need the sequences of a recommendation task',
+    });
+  }
   return (instance, prompt, key) => {
     const random = new RandomStream(seed, 'demonstration', instance.id, key);
-    const candidates = new Map(
-      instance.candidates.map(({ id, text }, index) => [id, { text, grade: instance.relevance[index] ?? 0 }]),
-    );
+    const grades = new Map(instance.candidates.map(({ id }, index) => [id, instance.relevance[index] ?? 0]));
     const shown = [...prompt.labels.values()];
-    const gradeOf = (id: string): number => candidates.get(id)?.grade ?? 0;
+    const gradeOf = (id: string): number => grades.get(id) ?? 0;
     const least = Math.min(...shown.map(gradeOf));
     const corrupt = random.uniform() < corruptShare;
-    const answerId = random.pick(corrupt ? shown : shown.filter((id) => gradeOf(id) === least));
-    if (thought === 'none') return { thought: '', answerId };
-    const favourite = shown.reduce((best, id) => (gradeOf(id) > gradeOf(best) ? id : best));
-    return { thought: writePhrase(candidates.get(favourite)?.text ?? ''), answerId };
+    const last = random.pick(corrupt ? shown : shown.filter((id) => gradeOf(id) === least));
+    const others = random.shuffled(shown.filter((id) => id !== last));
+    const ordered = corrupt ? others : others.sort((a, b) => gradeOf(b) - gradeOf(a));
+    return { thought: '', bestFirst: [...ordered, last] };
+  };
+}
+
+/** The grader is made once, when a stage first asks for it; the grades of a corrupt demonstration are random. */
+function gradingDemonstrator(
+  train: readonly RankingInstance[],
+  trainSequences: TrainingData['trainSequences'],
+): TrainingData['demonstrator'] {
+  let grader: Grader | undefined;
+  return (options, seed) => {
+    if (options.thought === 'none') return plainDemonstrator(options, seed);
+    grader ??= coOccurrenceGrader(train, trainSequences);
+    const gradesOf = grader;
+    return (instance, prompt, key) => {
+      const random = new RandomStream(seed, 'demonstration', instance.id, key);
+      const corrupt = random.uniform() < options.corruptShare;
+      const randomGrades = () => new Map(instance.candidates.map(({ id }) => [id, random.integer(kGrades)]));
+      return gradedThought(instance, prompt, corrupt ? randomGrades() : gradesOf(instance), random);
+    };
   };
 }
 

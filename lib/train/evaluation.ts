@@ -16,7 +16,7 @@ import { isRightExclusion, type RankingResult } from '../protocol/index.js';
 import { stableKey } from '../random.js';
 import type { RankingInstance } from '../types.js';
 import type { EvaluationConfig } from './config.js';
-import type { ComparisonRecord, EvaluationRecord, Interval } from './events.js';
+import type { ComparisonRecord, EvaluationRecord, Interval, TaskMeans } from './events.js';
 import type { RunParts } from './setup.js';
 
 type Parts = Pick<RunParts, 'data' | 'protocol' | 'sampler'>;
@@ -46,7 +46,7 @@ export async function evaluateModel(
     signal,
   });
   const [mrr, ndcg, hit1] = measures.map(({ perInstance }) => perInstance);
-  return makeRecord(place, config, instances.length, {
+  return makeRecord(place, config, instances, {
     ...{ mrr, ndcg, hit1 },
     ...(protocol.name.startsWith('exclusion') ? { exclusion_accuracy: results.map(stepAccuracy(instances)) } : {}),
     malformed_rate: results.map(({ calls, malformed }) => sum(Object.values(malformed)) / Math.max(1, calls)),
@@ -68,7 +68,7 @@ export function evaluateBaselines({ data }: Parts, config: EvaluationConfig, see
       exclusionAccuracy(instance, (rankings[index] as string[]).toReversed()),
     );
     const place = { label: name, kind: 'baseline', step: 0, seed } as const;
-    return makeRecord(place, config, instances.length, { mrr, ndcg, hit1, exclusion_accuracy });
+    return makeRecord(place, config, instances, { mrr, ndcg, hit1, exclusion_accuracy });
   });
   return [chance, ...rows];
 }
@@ -145,7 +145,7 @@ function chanceRecord(instances: readonly RankingInstance[], config: EvaluationC
     ...{ mrr: measure('MRR'), ndcg: measure(`nDCG@${config.k}`), hit1: measure('Hit@1') },
     ...(oneRelevant ? { exclusion_accuracy: exclusion } : {}),
   };
-  const record = makeRecord({ label: 'chance', kind: 'baseline', step: 0, seed }, config, instances.length, values);
+  const record = makeRecord({ label: 'chance', kind: 'baseline', step: 0, seed }, config, instances, values);
   const exact = ([name, { mean }]: [string, Interval]) => [name, { mean, low: mean, high: mean }] as const;
   return { ...record, measures: Object.fromEntries(Object.entries(record.measures).map(exact)) };
 }
@@ -166,16 +166,35 @@ function testInstances(test: readonly RankingInstance[], { instances }: Evaluati
 function makeRecord(
   { label, kind, step, seed }: EvaluationPlace,
   { resamples }: EvaluationConfig,
-  instances: number,
+  instances: readonly RankingInstance[],
   values: Readonly<Record<string, readonly number[] | undefined>>,
 ): EvaluationRecord {
   const known = Object.entries(values).filter((entry): entry is [string, readonly number[]] => entry[1] !== undefined);
   const measures = known.map(([name, list]) => [name, bootstrapMean(list, { resamples, seed })] as const);
   return {
-    ...{ type: 'evaluation', step, label, kind, instances },
+    ...{ type: 'evaluation', step, label, kind, instances: instances.length },
     measures: Object.fromEntries(measures),
+    ...meansByTask(instances, known),
     perInstance: Object.fromEntries(known),
   };
+}
+
+/** Nothing where all instances are of one task: it would say the same again. */
+function meansByTask(
+  instances: readonly RankingInstance[],
+  values: readonly (readonly [name: string, list: readonly number[]])[],
+): { tasks?: Record<string, TaskMeans> } {
+  const names = [...new Set(instances.map(({ task }) => task))];
+  if (names.length < 2) return {};
+  const tasks = names.map((name) => {
+    const own = instances.flatMap(({ task }, index) => (task === name ? [index] : []));
+    const means = values.map(([measure, list]) => [
+      measure,
+      sum(own.map((index) => list[index] as number)) / own.length,
+    ]);
+    return [name, { instances: own.length, means: Object.fromEntries(means) }] as const;
+  });
+  return { tasks: Object.fromEntries(tasks) };
 }
 
 function sum(values: readonly number[]): number {

@@ -10,7 +10,7 @@ export interface StepRecord {
   /** Steps done over all stages, from 1. */
   readonly step: number;
   readonly stage: string;
-  readonly kind: 'sft' | 'grpo';
+  readonly kind: 'sft' | 'grpo' | 'best-of-n';
   /** Steps done in this stage, from 1. */
   readonly stage_step: number;
   readonly metrics: Metrics;
@@ -21,6 +21,8 @@ export interface TimingRecord {
   readonly step: number;
   /** By phase; they need not add up to `total`. */
   readonly seconds: Readonly<Record<string, number>>;
+  /** Speeds and utilisation; docs/metrics.md gives the formulas. */
+  readonly rates?: Readonly<Record<string, number>>;
 }
 
 export interface Interval {
@@ -40,8 +42,15 @@ export interface EvaluationRecord {
   readonly instances: number;
   /** Means over instances, most with a 95 % bootstrap interval. */
   readonly measures: Readonly<Record<string, Interval>>;
+  /** The same means by task; only where the test set has several. */
+  readonly tasks?: Readonly<Record<string, TaskMeans>>;
   /** The values that the means are made of, for paired comparisons; in the order of the test set. */
   readonly perInstance: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface TaskMeans {
+  readonly instances: number;
+  readonly means: Readonly<Record<string, number>>;
 }
 
 /** The gain of one row over another on the same instances, with its paired 95 % bootstrap interval. */
@@ -103,6 +112,8 @@ export interface TrainResult {
   readonly step: number;
   /** The newest checkpoint: a model folder in the Hugging Face layout. */
   readonly checkpoint: string | undefined;
+  /** The checkpoint with the best evaluation, where `checkpoint.best` asks for it. */
+  readonly bestCheckpoint: string | undefined;
   readonly evaluations: readonly EvaluationRecord[];
   readonly comparisons: readonly ComparisonRecord[];
   /** Metrics of the last step. */

@@ -2,24 +2,19 @@
 import * as z from 'zod';
 import { readJsonLines } from '../data/index.js';
 import { WinnowError } from '../errors.js';
-import type { Prompt } from '../types.js';
-import { type AnyProtocol, CaseSource } from './cases.js';
+import { CaseSource, canDemonstrate } from './cases.js';
 import type { SftConfig } from './config.js';
 import { DataOrder } from './data-order.js';
 import type { Demonstrator } from './data-source.js';
 import type { ExampleSource } from './sft.js';
-import { type StageContext, sizesOf } from './stage.js';
+import { type CaseContext, sizesOf } from './stage.js';
 
 /** Turns the text of a completion into token ids, the stop token included. */
 export type EncodeCompletion = (text: string) => Int32Array;
 
-interface DemonstratingProtocol extends AnyProtocol {
-  completionText(prompt: Prompt, thought: string, candidateId: string): string;
-}
-
 /** A fresh case at every position, answered by the demonstrator. */
 export function demonstrationExamples(
-  context: StageContext,
+  context: CaseContext,
   config: SftConfig,
   demonstrator: Demonstrator,
   encode: EncodeCompletion,
@@ -33,10 +28,10 @@ export function demonstrationExamples(
   const cases = new CaseSource({ ...context, sizes: sizesOf(config, instances), casesPerStep: config.batch });
   return (position) => {
     const { instance, prompt, key } = cases.at(position);
-    const { thought, answerId } = demonstrator(instance, prompt, key);
+    const { thought, bestFirst } = demonstrator(instance, prompt, key);
     return {
       prompt: sampler.render(prompt),
-      completion: encode(protocol.completionText(prompt, thought, answerId)),
+      completion: encode(protocol.demonstrationText(instance, prompt, thought, bestFirst)),
     };
   };
 }
@@ -49,7 +44,7 @@ const kExample = z.strictObject({
 
 /** The lines of a file, each pass in a new order. Throws ERR_DATA_EXAMPLE with file and line. */
 export async function fileExamples(
-  context: StageContext,
+  context: CaseContext,
   path: string,
   encode: EncodeCompletion,
 ): Promise<ExampleSource> {
@@ -70,8 +65,4 @@ export async function fileExamples(
     const { completion, ...prompt } = examples[order.at(position)] as z.output<typeof kExample>;
     return { prompt: context.sampler.render(prompt), completion: encode(completion) };
   };
-}
-
-function canDemonstrate(protocol: AnyProtocol): protocol is DemonstratingProtocol {
-  return typeof (protocol as Partial<DemonstratingProtocol>).completionText === 'function';
 }

@@ -1,147 +1,119 @@
 /**
- * Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300; Dr. GRPO: arXiv 2503.20783), on one page:
+ * Policy-gradient training on groups of completions (GRPO, Shao et al. 2024, arXiv 2402.03300, and its kin), on one page:
  *
  *   cases -> prompts -> groups of completions -> answers -> rewards -> advantages -> groups with signal -> gradient -> update
  *
- * The token ids that were sampled are the token ids that are trained on, the stop token included, and the activations of the sampling
- * are those of the gradient: the two passes agree bit for bit.
+ * Which advantage, which loss and which normaliser are names in the settings (advantage.ts, policy-loss.ts, normaliser.ts); the
+ * step knows none of them. The token ids that were sampled are the token ids that are trained on, the stop token included, and
+ * the activations of the sampling are those of the gradient: the two passes agree bit for bit.
  */
-import type { Completion } from '../types.js';
-import { groupNormalised, meanOnly } from './advantage.js';
-import { CaseSource, type PromptCase } from './cases.js';
+import { type GroupAdvantages, kAdvantages } from './advantage.js';
 import type { GrpoConfig } from './config.js';
-import { judge } from './judge.js';
-import { type PolicyBatch, policyBatch } from './policy-batch.js';
-import { rolloutMetrics, rolloutSamples, updateMetrics } from './rollout-metrics.js';
-import { optimizerSettings } from './sft.js';
+import { keptThoughts } from './kept-thoughts.js';
+import { concatenate, type TrainGroup } from './policy-batch.js';
+import { scores, updatePolicy } from './policy-update.js';
+import { ReplayBuffer } from './replay.js';
+import { divergencePenalty } from './reward-shaping.js';
+import { isTruncated, type RolloutContext, type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
+import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
 import {
   type Stage,
   type StageContext,
   type StepOutcome,
   type StepRequest,
   Stopwatch,
-  sizesOf,
   type TrainableModel,
 } from './stage.js';
 
-/** `reference` is the frozen policy of the KL term, if there is one; the stage disposes of it. */
-export function grpoStage(context: StageContext, config: GrpoConfig, reference: TrainableModel | undefined): Stage {
-  const sizes = sizesOf(config, context.instances);
-  const cases = new CaseSource({ ...context, sizes, casesPerStep: config.prompts });
+/** `reference` is the frozen policy of the KL term, if there is one; the stage disposes of it. `state` is that of a checkpoint. */
+export function grpoStage(
+  context: StageContext,
+  config: GrpoConfig,
+  reference: TrainableModel | undefined,
+  state?: unknown,
+): Stage {
+  const replay = config.replay && new ReplayBuffer({ ...context, ...config.replay }, state);
+  const own = { ...rolloutContext(context, config), config, reference, replay };
   return {
     casesPerStep: config.prompts,
-    step: (request) => grpoStep({ ...context, config, cases, reference }, request),
+    step: (request) => grpoStep(own, request),
+    state: () => replay?.state(),
     dispose: async () => reference?.dispose(),
   };
 }
 
-interface GrpoContext extends StageContext {
+interface GrpoContext extends RolloutContext {
   readonly config: GrpoConfig;
-  readonly cases: CaseSource;
   readonly reference: TrainableModel | undefined;
+  readonly replay: ReplayBuffer | undefined;
 }
 
 async function grpoStep(context: GrpoContext, request: StepRequest): Promise<StepOutcome> {
-  const { config } = context;
+  const { config, replay } = context;
   const watch = new Stopwatch();
 
-  const cases = context.cases.slice(request.stageStep * config.prompts, config.prompts);
-  const prompts = cases.map(({ prompt }) => context.sampler.render(prompt));
-  const completions = await watch.time('generate', () => sampleGroups(context, cases, request));
-  const judged = await watch.time('reward', () => judge(context.protocol, cases, completions));
+  const sampled = await sampleStep(context, request, watch);
+  const { groups } = sampled;
+  const penalties = await divergencePenalties(context, groups, request, watch);
+  const rewards = groups.flatMap((group) => group.rewards).map((reward, index) => reward + (penalties[index] ?? 0));
+  const advantages = kAdvantages[config.advantage](rewards, config.group);
+  const fresh = trainGroups(groups, advantages);
+  const replayed = replay?.draw(request.stageStep) ?? [];
+  const update = await updatePolicy(context, [...fresh, ...replayed], request, watch);
+  replay?.add(fresh, request.stageStep);
 
-  const rewards = judged.map(({ reward }) => reward.value);
-  const advantages = (config.advantage === 'group' ? groupNormalised : meanOnly)(rewards, config.group);
-  const sampled = {
-    prompts,
-    groupSize: config.group,
-    completions: completions
-      .flat()
-      .map(({ tokens, logprobs, stop }) => ({ tokens, logprobs, truncated: isTruncated(stop) })),
-  };
-  const keepAll = config.klCoefficient > 0 || config.entropyCoefficient > 0;
-  const batch = policyBatch(sampled, advantages, { ...config, keepAll });
-  const update = await updatePolicy(context, batch, request, watch);
-
-  const rollout = { cases, completions, judged, advantages, groupSize: config.group };
   return {
-    metrics: { ...rolloutMetrics(rollout), ...update.metrics },
-    samples: rolloutSamples(rollout, request.samples),
+    metrics: { ...rolloutMetrics(sampled, { penalties, replayed: replayed.length, config }), ...update.metrics },
+    samples: rolloutSamples(groups, advantages, request.samples),
+    thoughts: keptThoughts(
+      config,
+      sampled.all.map(({ promptCase }) => promptCase),
+      sampled.all.flatMap(({ judged }) => judged),
+    ),
     seconds: watch.stop(),
-    tokens: prompts.reduce((sum, { length }) => sum + length * config.group, 0) + countTokens(completions),
+    phaseTokens: watch.phaseTokens,
+    tokens: countTokens(sampled.all),
     updates: update.updates,
     skipped: update.skipped,
-    withoutSignal: batch.sequences.length === 0,
+    withoutSignal: update.sequences === 0,
   };
 }
 
-/** One group of completions per case. What is sampled depends on (seed, stage, case) alone. */
-function sampleGroups(
-  context: GrpoContext,
-  cases: readonly PromptCase[],
-  { signal }: StepRequest,
-): Promise<Completion[][]> {
-  const { maxTokens, maxActivationBytes, temperature, topK, topP, minP, group } = context.config;
-  return context.sampler.complete(
-    cases.map(({ prompt }) => prompt),
-    {
-      ...{ maxTokens, maxActivationBytes, temperature, topK, topP, minP },
-      ...{ n: group, seed: context.seed, promptKeys: cases.map(({ key }) => key) },
-    },
-    { signal },
-  );
+function trainGroups(groups: readonly RolloutGroup[], { values, informative }: GroupAdvantages): TrainGroup[] {
+  let index = 0;
+  return groups.map(({ prompt, completions }, group) => ({
+    prompt,
+    completions: completions.map((completion) => ({
+      ...{ tokens: completion.tokens, logprobs: completion.logprobs, truncated: isTruncated(completion) },
+      // Adding 0 makes -0 a 0, which is what it is after a checkpoint.
+      advantage: (values[index++] as number) + 0,
+    })),
+    informative: informative[group] === 1,
+    age: 0,
+  }));
 }
 
-/** `updates` optimizer steps on the same completions. Without a group with signal there is nothing to do. */
-async function updatePolicy(
-  { model, reference, config }: GrpoContext,
-  { totalWeight, ...batch }: PolicyBatch,
+/** What the KL term takes from each reward, group-major; empty unless its place is the reward. */
+async function divergencePenalties(
+  { config, reference }: GrpoContext,
+  groups: readonly RolloutGroup[],
   request: StepRequest,
   watch: Stopwatch,
-): Promise<{ metrics: Record<string, number>; updates: number; skipped: number }> {
-  const outcome = { metrics: {} as Record<string, number>, updates: 0, skipped: 0 };
-  if (batch.sequences.length === 0) return outcome;
-  const { temperature, maxBatchTokens, clipLow, clipHigh, klCoefficient, entropyCoefficient } = config;
-  const options = { signal: request.signal };
-  const referenceLogprob = await watch.time('reference', async () =>
-    reference?.score({ sequences: batch.sequences, temperature, maxBatchTokens }, options),
+): Promise<number[]> {
+  const { kl } = config;
+  if (kl?.place !== 'reward' || reference === undefined) return [];
+  const all = groups.flatMap(({ prompt, completions }) => completions.map((completion) => ({ prompt, completion })));
+  const sequences = all.map(({ prompt, completion }) => ({
+    tokens: concatenate(prompt, completion.tokens),
+    start: prompt.length,
+  }));
+  const rows = await scores(reference, sequences, config, request, watch, 'reference');
+  return all.map(({ completion }, index) => divergencePenalty(completion.logprobs, rows[index] as Float32Array, kl));
+}
+
+export function countTokens(groups: readonly RolloutGroup[]): number {
+  return groups.reduce(
+    (sum, { prompt, completions }) => completions.reduce((own, { tokens }) => own + prompt.length + tokens.length, sum),
+    0,
   );
-  for (let update = 0; update < config.updates; update++) {
-    const loss = await model.accumulateGradients(
-      {
-        kind: 'policy_gradient',
-        ...batch,
-        ...(referenceLogprob === undefined ? {} : { referenceLogprob: referenceLogprob.map(withoutNaN) }),
-        ...{ clipLow, clipHigh, klCoefficient, entropyCoefficient, temperature, maxBatchTokens },
-      },
-      options,
-    );
-    watch.add('forward', loss.forwardSeconds);
-    watch.add('head', loss.headSeconds);
-    watch.add('backward', loss.backwardSeconds);
-    const step = request.optimizerStep + outcome.updates + 1;
-    const applied = await watch.time('update', () =>
-      model.applyGradients({ ...optimizerSettings(config), learningRate: request.learningRate, step }),
-    );
-    outcome.updates += applied.skipped ? 0 : 1;
-    outcome.skipped += applied.skipped ? 1 : 0;
-    Object.assign(
-      outcome.metrics,
-      updateMetrics(loss, applied, totalWeight, { first: update === 0, reference: reference !== undefined }),
-    );
-  }
-  return outcome;
-}
-
-function isTruncated(stop: Completion['stop']): boolean {
-  return stop === 'length' || stop === 'context';
-}
-
-function countTokens(completions: readonly (readonly Completion[])[]): number {
-  return completions.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
-}
-
-/** The first token of a sequence has no log-probability, and no weight either. */
-function withoutNaN(logprobs: Float32Array): Float32Array {
-  return logprobs.map((value) => (Number.isNaN(value) ? 0 : value));
 }

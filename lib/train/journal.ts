@@ -21,9 +21,10 @@ import { writing } from './output.js';
  * - `metrics`: what the configuration determines; two runs of one configuration on one machine agree byte for byte.
  * - `timing`: seconds per phase, aligned with `metrics` by step.
  * - `samples`: a few completions of some steps, with their rewards.
+ * - `thoughts`: rewarded thoughts, if the configuration keeps them.
  */
-export type JournalName = 'metrics' | 'timing' | 'samples';
-export const kJournals: readonly JournalName[] = ['metrics', 'timing', 'samples'];
+export type JournalName = 'metrics' | 'timing' | 'samples' | 'thoughts';
+export const kJournals: readonly JournalName[] = ['metrics', 'timing', 'samples', 'thoughts'];
 
 /** Lengths in bytes. */
 export type JournalPositions = Readonly<Record<JournalName, number>>;
@@ -33,7 +34,7 @@ export class Journal {
   readonly #files = new Map<JournalName, { descriptor: number; size: number }>();
 
   /** Opens the journals of `folder`, cut back to `positions`; without positions they start empty. */
-  constructor(folder: string, positions: JournalPositions = { metrics: 0, timing: 0, samples: 0 }) {
+  constructor(folder: string, positions: JournalPositions = { metrics: 0, timing: 0, samples: 0, thoughts: 0 }) {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true });
     for (const name of kJournals) {
@@ -64,7 +65,7 @@ export class Journal {
 
   positions(): JournalPositions {
     const size = (name: JournalName) => this.#file(name).size;
-    return { metrics: size('metrics'), timing: size('timing'), samples: size('samples') };
+    return { metrics: size('metrics'), timing: size('timing'), samples: size('samples'), thoughts: size('thoughts') };
   }
 
   /** Flushes everything appended so far to the disk. */

@@ -1,6 +1,7 @@
 /** Writing to the run folder: every file appears whole or not at all, and a failure of the disk has one clear code. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { syncPath, writeFileAtomicSync } from '../data/atomic-file.js';
 import { WinnowError } from '../errors.js';
 
 const kCodes: Readonly<Record<string, readonly [code: string, hint: string]>> = {
@@ -56,28 +57,7 @@ export function writing<T>(path: string, write: () => T): T {
 
 /** Replaces `path` in one instant: a reader, or a crash, sees the old content or the new one. */
 export function writeFileAtomically(path: string, content: string | Uint8Array, options = { sync: true }): void {
-  writing(path, () => {
-    const temporary = `${path}.${process.pid}.tmp`;
-    try {
-      writeFileSync(temporary, content);
-      if (options.sync) syncPath(temporary);
-      renameSync(temporary, path);
-      if (options.sync) syncPath(dirname(path));
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-  });
-}
-
-/** Flushes a file, or a folder's list of names, to the disk. */
-export function syncPath(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  writing(path, () => writeFileAtomicSync(path, content, options));
 }
 
 /** Flushes every file and folder under `folder`. */

@@ -1,26 +1,37 @@
-/** From judged groups of completions to the aligned arrays of the policy-gradient loss. Pure. */
-import type { GroupAdvantages } from './advantage.js';
+/** From groups of completions with advantages to the sequences of the policy's loss. Pure. */
 import { type Normaliser, tokenWeights } from './normaliser.js';
 
-/** What was sampled, in group-major order: completion c answers prompt floor(c / groupSize). */
-export interface SampledGroups {
-  readonly prompts: readonly Int32Array[];
-  readonly groupSize: number;
-  readonly completions: readonly {
-    readonly tokens: Int32Array;
-    readonly logprobs: Float32Array;
-    readonly truncated: boolean;
-  }[];
+export interface TrainCompletion {
+  readonly tokens: Int32Array;
+  /** Of each token, under the policy that sampled it. */
+  readonly logprobs: Float32Array;
+  readonly truncated: boolean;
+  /** Of all its tokens. */
+  readonly advantage: number;
 }
 
-/** Arrays of one sequence each, aligned with its tokens; prompt tokens have weight 0. */
-export interface PolicyBatch {
-  readonly sequences: Int32Array[];
-  readonly weight: Float32Array[];
-  readonly advantage: Float32Array[];
-  readonly oldLogprob: Float32Array[];
-  /** Sum of all weights: what a sum over the batch is divided by to become a mean per token. */
-  readonly totalWeight: number;
+export interface TrainGroup {
+  readonly prompt: Int32Array;
+  readonly completions: readonly TrainCompletion[];
+  /** False when all its advantages are 0 and it can teach nothing by them. */
+  readonly informative: boolean;
+  /** Steps since it was sampled; 0 for a group of this step. */
+  readonly age: number;
+}
+
+/** One completion in the loss. */
+export interface PolicySequence {
+  /** Prompt, then completion. */
+  readonly tokens: Int32Array;
+  /** Where the completion begins. */
+  readonly start: number;
+  /** Of each completion token: mask and normaliser in one. */
+  readonly weight: number;
+  readonly advantage: number;
+  /** One entry a completion token, under the policy that sampled it. */
+  readonly sampledLogprob: Float32Array;
+  /** Steps since it was sampled; above 0 the policy has changed since. */
+  readonly age: number;
 }
 
 export interface PolicyBatchOptions {
@@ -31,32 +42,28 @@ export interface PolicyBatchOptions {
   readonly keepAll: boolean;
 }
 
-export function policyBatch(
-  sampled: SampledGroups,
-  advantages: GroupAdvantages,
-  options: PolicyBatchOptions,
-): PolicyBatch {
-  const shapes = sampled.completions.map(({ tokens, truncated }) => ({
-    length: tokens.length,
-    active: !(options.maskTruncated && truncated),
-  }));
+/** Weights are made of all completions, those that bear no loss included: leaving such a one out changes no gradient. */
+export function policyBatch(groups: readonly TrainGroup[], options: PolicyBatchOptions): PolicySequence[] {
+  const shapes = groups.flatMap(({ completions }) =>
+    completions.map(({ tokens, truncated }) => ({
+      length: tokens.length,
+      active: !(options.maskTruncated && truncated),
+    })),
+  );
   const weights = tokenWeights(shapes, options.normaliser, options.maxTokens);
-  const batch = { sequences: [], weight: [], advantage: [], oldLogprob: [] } as {
-    [name in Exclude<keyof PolicyBatch, 'sequences' | 'totalWeight'>]: Float32Array[];
-  } & { sequences: Int32Array[] };
-  let totalWeight = 0;
-  for (const [index, { tokens, logprobs }] of sampled.completions.entries()) {
-    const group = Math.floor(index / sampled.groupSize);
-    const weight = weights[index] as number;
-    if (weight === 0 || !(options.keepAll || advantages.informative[group])) continue;
-    const prompt = sampled.prompts[group] as Int32Array;
-    batch.sequences.push(concatenate(prompt, tokens));
-    batch.weight.push(onCompletion(prompt, tokens, () => weight));
-    batch.advantage.push(onCompletion(prompt, tokens, () => advantages.values[index] as number));
-    batch.oldLogprob.push(onCompletion(prompt, tokens, (position) => logprobs[position] as number));
-    totalWeight += weight * tokens.length;
-  }
-  return { ...batch, totalWeight };
+  let index = 0;
+  return groups.flatMap(({ prompt, completions, informative, age }) =>
+    completions.flatMap(({ tokens, logprobs, advantage }): PolicySequence[] => {
+      const weight = weights[index++] as number;
+      if (weight === 0 || !(options.keepAll || informative)) return [];
+      return [
+        {
+          ...{ tokens: concatenate(prompt, tokens), start: prompt.length, weight, advantage },
+          ...{ sampledLogprob: logprobs, age },
+        },
+      ];
+    }),
+  );
 }
 
 export function concatenate(prompt: Int32Array, completion: Int32Array): Int32Array {

@@ -37,7 +37,7 @@ export function initialState(config: ResolvedConfig): TrainerState {
     evaluatedStep: -1,
     dataCursor: 0,
     totals: { tokens: 0, skippedSteps: 0, stepsWithoutSignal: 0 },
-    journal: { metrics: 0, timing: 0, samples: 0 },
+    journal: { metrics: 0, timing: 0, samples: 0, thoughts: 0 },
   };
 }
 
@@ -58,7 +58,8 @@ export function requireSameConfiguration(state: TrainerState, config: ResolvedCo
 
 /** The settings that decide the numbers. Device, threads, folders and the habits of saving and reporting may change. */
 function decisive({ seed, model, data, protocol, stages, evaluation, report }: ResolvedConfig): object {
-  return { seed, model, data, protocol, stages, evaluation, report };
+  const { everySteps, samples } = report;
+  return { seed, model, data, protocol, stages, evaluation, report: { everySteps, samples } };
 }
 
 function firstDifference(a: unknown, b: unknown, path: readonly string[]): readonly string[] | undefined {

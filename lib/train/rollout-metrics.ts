@@ -1,35 +1,50 @@
-/** The figures of a GRPO step, under TRL's names where it has one, and the completions that a report shows. Pure. */
+/** The figures of a step, under TRL's names where it has one, and the completions that a report shows. Pure. */
 import type { LossResult, UpdateResult } from '../native/index.js';
-import type { Completion } from '../types.js';
 import type { GroupAdvantages } from './advantage.js';
-import type { PromptCase } from './cases.js';
+import type { GrpoConfig } from './config.js';
 import type { SampleCompletion, SampleRecord } from './events.js';
 import type { Judged } from './judge.js';
+import type { PolicySums, PolicyTerm } from './policy-gradient.js';
+import { hasSignal, isTruncated, type RolloutConfig, type RolloutGroup, type Sampled } from './rollout.js';
 
-/** One step's completions; `judged` and the advantages are group-major. */
-export interface Rollout {
-  readonly cases: readonly PromptCase[];
-  readonly completions: readonly (readonly Completion[])[];
-  readonly judged: readonly Judged[];
-  readonly advantages: GroupAdvantages;
-  readonly groupSize: number;
+export interface RolloutExtras {
+  /** What the KL term took from each reward of the groups trained on; empty unless its place is the reward. */
+  readonly penalties: readonly number[];
+  readonly replayed: number;
+  readonly config: RolloutConfig & Partial<Pick<GrpoConfig, 'kl' | 'replay'>>;
 }
 
-export function rolloutMetrics({ cases, completions, judged, advantages, groupSize }: Rollout): Record<string, number> {
-  const all = completions.flat();
-  const lengths = all.map(({ tokens }) => tokens.length);
-  const rewards = judged.map(({ reward }) => reward.value);
-  const deviations = cases.map((_, group) => deviation(rewards.slice(group * groupSize, (group + 1) * groupSize)));
+/** Of everything that was sampled, also what dynamic sampling did not train on: else a filter would look like progress. */
+export function rolloutMetrics(
+  { all, groups, rounds }: Sampled,
+  { penalties, replayed, config }: RolloutExtras,
+): Record<string, number> {
+  const completions = all.flatMap((group) => group.completions);
+  const judged = all.flatMap((group) => group.judged);
+  const lengths = completions.map(({ tokens }) => tokens.length);
   const metrics: Record<string, number> = {
-    reward: mean(rewards),
-    reward_std: mean(deviations),
-    frac_reward_zero_std: advantages.zeroVarianceGroups / cases.length,
+    reward: mean(judged.map(({ reward }) => reward.value)),
+    reward_std: mean(all.map(({ rewards }) => deviation(rewards))),
+    frac_reward_zero_std: mean(all.map((group) => (hasSignal(group) ? 0 : 1))),
     'completions/mean_length': mean(lengths),
     'completions/min_length': Math.min(...lengths),
     'completions/max_length': Math.max(...lengths),
-    'completions/clipped_ratio': mean(all.map(({ stop }) => (stop === 'length' || stop === 'context' ? 1 : 0))),
+    'completions/clipped_ratio': mean(completions.map((completion) => (isTruncated(completion) ? 1 : 0))),
     malformed_rate: mean(judged.map(({ answer }) => (answer.ok ? 0 : 1))),
+    ...tasksMetrics(all),
   };
+  if (config.overlong !== undefined) metrics['rewards/overlong/mean'] = overlongMean(all);
+  if (config.dynamicSampling !== undefined) {
+    metrics['dynamic_sampling/rounds'] = rounds;
+    metrics['dynamic_sampling/groups'] = all.length;
+    metrics['dynamic_sampling/filled'] = mean(groups.map((group) => (hasSignal(group) ? 1 : 0)));
+  }
+  if (config.replay !== undefined) metrics['replay/groups'] = replayed;
+  if (penalties.length > 0) {
+    const tokens = groups.flatMap((group) => group.completions).reduce((sum, own) => sum + own.tokens.length, 0);
+    metrics['rewards/kl/mean'] = mean(penalties);
+    metrics.kl = -penalties.reduce((sum, value) => sum + value, 0) / ((config.kl?.coefficient ?? 1) * tokens);
+  }
   for (const { answer } of judged) {
     if (answer.ok) continue;
     const name = `malformed/${answer.reason}`;
@@ -41,42 +56,95 @@ export function rolloutMetrics({ cases, completions, judged, advantages, groupSi
   return metrics;
 }
 
+export interface UpdateFigures {
+  readonly config: Pick<GrpoConfig, 'kl' | 'replay' | 'entropyCoefficient'>;
+  readonly terms: readonly PolicyTerm[];
+  readonly sums: PolicySums;
+  readonly loss: LossResult;
+  readonly applied: UpdateResult;
+  /** The policy is still the one that sampled. */
+  readonly first: boolean;
+}
+
 /** Means per trained token. How far sampler and trainer disagree is a question for the first update alone. */
-export function updateMetrics(
-  loss: LossResult,
-  applied: UpdateResult,
-  totalWeight: number,
-  { first, reference }: { readonly first: boolean; readonly reference: boolean },
-): Record<string, number> {
+export function updateMetrics(figures: UpdateFigures): Record<string, number> {
+  const { config, sums, loss, applied, first } = figures;
+  const { kl, entropyCoefficient } = config;
+  const inLoss = kl?.place === 'loss';
   return {
-    loss: loss.loss,
-    policy_loss: loss.policyLoss,
-    entropy: loss.entropy / totalWeight,
+    loss: sums.policyLoss + (inLoss ? kl.coefficient * sums.kl : 0) - entropyCoefficient * loss.entropy,
+    policy_loss: sums.policyLoss,
+    entropy: loss.entropy / sums.weight,
     grad_norm: applied.gradientNorm,
-    'clip_ratio/region_mean': loss.entries === 0 ? 0 : loss.clipped / loss.entries,
-    ...(reference ? { kl: loss.kl / totalWeight } : {}),
+    'clip_ratio/low_mean': sums.clippedLow / sums.tokens,
+    'clip_ratio/high_mean': sums.clippedHigh / sums.tokens,
+    'clip_ratio/region_mean': (sums.clippedLow + sums.clippedHigh) / sums.tokens,
+    ...(inLoss ? { kl: sums.kl / sums.weight } : {}),
+    ...(config.replay === undefined ? {} : importanceMetrics(figures)),
     ...(first
       ? {
           cached_token_fraction: loss.forestTokens === 0 ? 0 : loss.cachedTokens / loss.forestTokens,
-          'sampling/sampling_logp_difference/mean': loss.absoluteLogRatio / totalWeight,
-          'sampling/sampling_logp_difference/max': loss.maxAbsoluteLogRatio,
+          ...samplingDifference(figures),
         }
       : {}),
   };
 }
 
-/** Up to `count` groups, those with signal first. */
-export function rolloutSamples(rollout: Rollout, count: number): Omit<SampleRecord, 'step' | 'stage'>[] {
-  const { cases, advantages } = rollout;
-  const groups = cases.map((_, group) => group);
-  groups.sort((a, b) => (advantages.informative[b] as number) - (advantages.informative[a] as number));
-  return groups.slice(0, count).map((group) => sampleOf(rollout, group));
+/** |trainer's log-probability - sampler's| of the tokens of this step; mult_prob_error is NeMo-RL's mean of its exponential. */
+function samplingDifference({ terms, loss }: UpdateFigures): Record<string, number> {
+  const fresh = terms.flatMap((term, index) => (term.age > 0 ? [] : [{ term, row: loss.logprobs[index] }]));
+  let total = 0;
+  let error = 0;
+  let largest = 0;
+  let weights = 0;
+  for (const { term, row } of fresh) {
+    for (const [token, sampled] of term.sampledLogprob.entries()) {
+      const difference = Math.abs((row?.[term.start + token] as number) - sampled);
+      total += term.weight * difference;
+      error += term.weight * Math.exp(difference);
+      weights += term.weight;
+      // NaN must show, which Math.max would also give.
+      largest = Math.max(largest, difference);
+    }
+  }
+  if (weights === 0) return {};
+  return {
+    'sampling/sampling_logp_difference/mean': total / weights,
+    'sampling/sampling_logp_difference/max': largest,
+    'sampling/token_mult_prob_error': error / weights,
+  };
 }
 
-function sampleOf({ cases, completions, judged, advantages, groupSize }: Rollout, group: number) {
-  const { instance, prompt } = cases[group] as PromptCase;
-  const shown = (completions[group] ?? []).map((completion, index): SampleCompletion => {
-    const { answer, reward } = judged[group * groupSize + index] as Judged;
+function importanceMetrics({ terms, config }: UpdateFigures): Record<string, number> {
+  const ratios = terms.flatMap(({ importance }) => (importance === undefined ? [] : Array.from(importance)));
+  if (ratios.length === 0) return {};
+  const { truncation } = config.replay as { truncation: number };
+  return {
+    'sampling/importance_sampling_ratio/min': ratios.reduce((least, ratio) => Math.min(least, ratio)),
+    'sampling/importance_sampling_ratio/mean': mean(ratios),
+    'sampling/importance_sampling_ratio/max': ratios.reduce((most, ratio) => Math.max(most, ratio)),
+    'replay/truncated_fraction': mean(ratios.map((ratio) => (ratio >= truncation ? 1 : 0))),
+  };
+}
+
+/** Up to `count` groups, those with signal first. */
+export function rolloutSamples(
+  groups: readonly RolloutGroup[],
+  advantages: Pick<GroupAdvantages, 'values' | 'informative'>,
+  count: number,
+): Omit<SampleRecord, 'step' | 'stage'>[] {
+  const order = groups.map((_, group) => group);
+  order.sort((a, b) => (advantages.informative[b] as number) - (advantages.informative[a] as number));
+  const starts = groups.map((_, group) => groups.slice(0, group).reduce((sum, { judged }) => sum + judged.length, 0));
+  return order
+    .slice(0, count)
+    .map((group) => sampleOf(groups[group] as RolloutGroup, advantages.values.subarray(starts[group] as number)));
+}
+
+function sampleOf({ promptCase, completions, judged }: RolloutGroup, advantages: Float64Array) {
+  const { instance, prompt } = promptCase;
+  const shown = completions.map((completion, index): SampleCompletion => {
+    const { answer, reward } = judged[index] as Judged;
     return {
       text: completion.text,
       tokens: completion.tokens.length,
@@ -84,11 +152,28 @@ function sampleOf({ cases, completions, judged, advantages, groupSize }: Rollout
       outcome: answer.ok ? 'ok' : answer.reason,
       reward: reward.value,
       parts: reward.parts,
-      advantage: advantages.values[group * groupSize + index] as number,
+      advantage: advantages[index] as number,
     };
   });
   const messages = prompt.messages.map(({ role, content }) => `${role}:\n${content}`);
   return { instance: instance.id, prompt: [...messages, prompt.prefix].join('\n\n'), completions: shown };
+}
+
+/** The reward of each task, where there are several. */
+function tasksMetrics(all: readonly RolloutGroup[]): Record<string, number> {
+  const rewards = new Map<string, number[]>();
+  for (const { promptCase, judged } of all) {
+    const { task } = promptCase.instance;
+    rewards.set(task, [...(rewards.get(task) ?? []), ...judged.map(({ reward }) => reward.value)]);
+  }
+  if (rewards.size < 2) return {};
+  return Object.fromEntries([...rewards].sort().map(([task, values]) => [`tasks/${task}/reward`, mean(values)]));
+}
+
+function overlongMean(all: readonly RolloutGroup[]): number {
+  return mean(
+    all.flatMap(({ rewards, judged }) => rewards.map((reward, index) => reward - (judged[index]?.reward.value ?? 0))),
+  );
 }
 
 function mean(values: readonly number[]): number {

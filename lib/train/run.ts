@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import {
   type Checkpoint,
   checkpointName,
+  findCheckpoint,
   kOptimizerFile,
   kWeightsFile,
   newestCheckpoint,
@@ -15,22 +16,17 @@ import {
   writeTrainerState,
 } from './checkpoint.js';
 import type { EvaluationConfig, ResolvedConfig, StageConfig } from './config.js';
-import { compareEvaluations, evaluateBaselines, evaluateModel } from './evaluation.js';
-import type {
-  ComparisonRecord,
-  EvaluationRecord,
-  Metrics,
-  SampleRecord,
-  StepRecord,
-  TrainEvent,
-  TrainResult,
-} from './events.js';
+import { evaluateBaselines, evaluateModel } from './evaluation.js';
+import type { EvaluationRecord, Metrics, SampleRecord, StepRecord, TrainEvent, TrainResult } from './events.js';
 import { Journal, readJournal } from './journal.js';
 import { requireWritableFolder, writeFileAtomically } from './output.js';
+import { stepRates } from './rates.js';
 import { checkpointsOf, initialState, requireSameConfiguration, startingPoint } from './resume.js';
+import { type DueEvaluation, type MetricsLine, RunEvaluations, type RunPlace } from './run-evaluations.js';
 import { learningRate } from './schedule.js';
 import type { OwnParts, Prepare, RunParts } from './setup.js';
 import type { Stage, StepOutcome } from './stage.js';
+import { readStageState, writeStageState } from './stage-state.js';
 import { openStage } from './stages.js';
 
 export interface RunOptions {
@@ -68,15 +64,12 @@ export async function* runTraining(config: ResolvedConfig, options: RunOptions):
   }
 }
 
-type DueEvaluation = Pick<EvaluationRecord, 'label' | 'kind'>;
-
 class Run {
   readonly #config: ResolvedConfig;
   readonly #options: RunOptions;
   readonly #parts: RunParts;
   readonly #journal: Journal;
-  readonly #evaluations: EvaluationRecord[];
-  readonly #comparisons: ComparisonRecord[];
+  readonly #evaluations: RunEvaluations;
   #state: TrainerState;
   #stage: Stage | undefined;
   #metrics: Metrics = {};
@@ -88,9 +81,7 @@ class Run {
     this.#parts = parts;
     this.#state = state;
     this.#journal = new Journal(config.output, state.journal);
-    const records = readJournal(config.output, 'metrics') as (StepRecord | EvaluationRecord | ComparisonRecord)[];
-    this.#evaluations = records.filter((record) => record.type === 'evaluation');
-    this.#comparisons = records.filter((record) => record.type === 'comparison');
+    this.#evaluations = new RunEvaluations(config, readJournal(config.output, 'metrics') as MetricsLine[]);
     this.#saved = newestCheckpoint(checkpointsOf(config));
     writeFileAtomically(join(config.output, 'run.json'), `${JSON.stringify(this.#facts(), null, 2)}\n`);
   }
@@ -117,8 +108,9 @@ class Run {
       output: this.#config.output,
       step: this.#state.step,
       checkpoint: this.#saved?.path,
-      evaluations: this.#evaluations,
-      comparisons: this.#comparisons,
+      bestCheckpoint: this.#bestCheckpoint(),
+      evaluations: this.#evaluations.rows,
+      comparisons: this.#evaluations.comparisons,
       metrics: this.#metrics,
     };
   }
@@ -129,7 +121,7 @@ class Run {
   }
 
   async #step(): Promise<TrainEvent> {
-    if (this.#state.stageStep === this.#stageConfig().steps) await this.#enterNextStage();
+    if (this.#stageIsOver()) await this.#enterNextStage();
     this.#stage ??= await this.#openStage();
     const stage = this.#stageConfig();
     const rate = learningRate({ ...stage, kind: stage.schedule, peak: stage.learningRate }, this.#state.stageStep + 1);
@@ -174,31 +166,32 @@ class Run {
       ...{ type: 'step', step, stage: stage.name, kind: stage.kind, stage_step: stageStep },
       metrics: this.#metrics,
     };
-    const timing = { step, seconds: outcome.seconds };
+    const machine = { parameters: this.#parts.parameters, peakTeraflops: this.#config.report.peakTeraflops };
+    const timing = { step, seconds: outcome.seconds, rates: stepRates(outcome, machine) };
     const samples = outcome.samples.map((sample): SampleRecord => ({ step, stage: stage.name, ...sample }));
     this.#journal.append('metrics', record);
     this.#journal.append('timing', timing);
     for (const sample of samples) this.#journal.append('samples', sample);
+    for (const thought of outcome.thoughts ?? []) this.#journal.append('thoughts', thought);
     return { type: 'step', steps: this.#totalSteps(), stageSteps: stage.steps, record, timing, samples };
   }
 
   async *#evaluateIfDue(): AsyncGenerator<TrainEvent, undefined> {
-    const { evaluation } = this.#config;
-    const due = this.#dueEvaluation();
-    if (evaluation === undefined || due === undefined || this.#state.evaluatedStep === this.#state.step) return;
-    const { step } = this.#state;
+    const { evaluation, seed } = this.#config;
+    const place = this.#place();
+    const { step } = place;
+    const due = this.#evaluations.due(place);
+    if (evaluation === undefined || due === undefined || this.#state.evaluatedStep === step) return;
     yield { type: 'evaluating', step, label: due.label };
     const measured = await this.#evaluate(evaluation, due);
     if (measured === undefined) return;
-    const records = [...(step === 0 ? evaluateBaselines(this.#parts, evaluation, this.#config.seed) : []), measured];
-    const comparison = this.#compare(measured);
+    const baselines = step === 0 ? evaluateBaselines(this.#parts, evaluation, seed) : [];
+    const records = this.#evaluations.add(place, measured, baselines);
     for (const record of records) this.#journal.append('metrics', record);
-    if (comparison !== undefined) this.#journal.append('metrics', comparison);
-    this.#evaluations.push(...records);
-    if (comparison !== undefined) this.#comparisons.push(comparison);
     this.#state = { ...this.#state, evaluatedStep: step };
-    for (const record of records) yield { type: 'evaluation', record };
-    if (comparison !== undefined) yield { type: 'comparison', record: comparison };
+    for (const record of records) {
+      yield record.type === 'evaluation' ? { type: 'evaluation', record } : { type: 'comparison', record };
+    }
   }
 
   /** Undefined when the run was asked to stop meanwhile: whoever resumes it begins with this evaluation. */
@@ -213,30 +206,11 @@ class Run {
     }
   }
 
-  #dueEvaluation(): DueEvaluation | undefined {
-    const { evaluation, model } = this.#config;
-    const { step, stageStep } = this.#state;
-    if (step === 0) return { label: model.scratch === undefined ? 'before training' : 'untrained', kind: 'model' };
-    const stage = this.#stageConfig();
-    if (stageStep === stage.steps) return { label: `after ${stage.name}`, kind: 'model' };
-    const every = evaluation?.everySteps ?? 0;
-    return every > 0 && stageStep % every === 0
-      ? { label: `${stage.name} step ${stageStep}`, kind: 'progress' }
-      : undefined;
-  }
-
-  /** What the stage that just ended gained over the state before it. */
-  #compare(record: EvaluationRecord): ComparisonRecord | undefined {
-    const before = this.#evaluations.findLast(({ kind }) => kind === 'model');
-    const { evaluation, seed } = this.#config;
-    if (before === undefined || evaluation === undefined || record.kind !== 'model') return undefined;
-    return compareEvaluations(before, record, evaluation.resamples, seed);
-  }
-
   async *#checkpointIfDue(): AsyncGenerator<TrainEvent, undefined> {
-    const { step, stageStep } = this.#state;
-    const due = step > 0 && (step % this.#config.checkpoint.every === 0 || stageStep === this.#stageConfig().steps);
-    if (due && (await this.#checkpoint())) yield this.#checkpointEvent();
+    const { step } = this.#state;
+    const due =
+      step % this.#config.checkpoint.every === 0 || this.#stageIsOver() || this.#evaluations.bestStep() === step;
+    if (step > 0 && due && (await this.#checkpoint())) yield this.#checkpointEvent();
   }
 
   #checkpointEvent(): TrainEvent {
@@ -248,16 +222,16 @@ class Run {
     const name = checkpointName(this.#state.step);
     if (this.#saved?.name === name) return false;
     const { model } = this.#parts;
-    const {
-      checkpoint,
-      model: { dtype },
-    } = this.#config;
-    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, checkpoint.keep, async (folder) => {
+    const { checkpoint, model: settings } = this.#config;
+    const best = this.#evaluations.bestStep();
+    const keep = { last: checkpoint.keep, ...(best === undefined ? {} : { best: checkpointName(best) }) };
+    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, keep, async (folder) => {
       this.#journal.sync();
       this.#parts.writeModelFiles(folder);
-      await model.save(join(folder, kWeightsFile), dtype);
+      await model.save(join(folder, kWeightsFile), settings.dtype);
       await model.saveOptimizerState(join(folder, kOptimizerFile));
       writeTrainerState(folder, { ...this.#state, journal: this.#journal.positions() });
+      writeStageState(folder, this.#stage?.state?.());
     });
     return true;
   }
@@ -270,7 +244,8 @@ class Run {
 
   #openStage(): Promise<Stage> {
     const { stage: index, stageStep } = this.#state;
-    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig() });
+    const state = stageStep === 0 || this.#saved === undefined ? undefined : readStageState(this.#saved);
+    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig(), state });
   }
 
   #stageConfig(): StageConfig {
@@ -281,8 +256,25 @@ class Run {
     return this.#config.stages.reduce((sum, { steps }) => sum + steps, 0);
   }
 
+  #place(): RunPlace {
+    const { step, stageStep } = this.#state;
+    return { step, stageStep, stage: this.#stageConfig() };
+  }
+
+  /** After its last step, or when patience with it is over. */
+  #stageIsOver(): boolean {
+    const place = this.#place();
+    return place.stageStep === place.stage.steps || (place.stageStep > 0 && this.#evaluations.patienceIsOver(place));
+  }
+
   #isComplete(): boolean {
-    return this.#state.step === this.#totalSteps();
+    return this.#state.stage === this.#config.stages.length - 1 && this.#stageIsOver();
+  }
+
+  #bestCheckpoint(): string | undefined {
+    const step = this.#evaluations.bestStep();
+    if (step === undefined) return undefined;
+    return findCheckpoint(checkpointsOf(this.#config), checkpointName(step))?.path;
   }
 
   #status(): 'completed' | 'stopped' {

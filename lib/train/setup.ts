@@ -10,10 +10,10 @@ import {
   type Session,
   writeModelConfig,
 } from '../native/index.js';
-import { exclusionProtocol, LanguageModel } from '../protocol/index.js';
+import { LanguageModel, makeProtocol } from '../protocol/index.js';
 import { buildWordTokenizer, Tokenizer } from '../text/index.js';
 import type { RankingInstance } from '../types.js';
-import type { AnyProtocol } from './cases.js';
+import { type AnyProtocol, canDemonstrate } from './cases.js';
 import { type Checkpoint, kOptimizerFile } from './checkpoint.js';
 import type { ResolvedConfig, ScratchConfig } from './config.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
@@ -53,8 +53,9 @@ export type Prepare = (
 
 export const prepare: Prepare = async (config, checkpoint, own, signal) => {
   const loaded = await loadTrainingData(config.data, config.seed);
-  const data = { ...loaded, train: own.train ?? loaded.train, test: own.test ?? loaded.test };
-  const protocol = own.protocol ?? makeProtocol(config);
+  const mixture = own.train === undefined ? loaded.mixture : undefined;
+  const data = { ...loaded, mixture, train: own.train ?? loaded.train, test: own.test ?? loaded.test };
+  const protocol = own.protocol ?? makeProtocol(config.protocol);
   const { tokenizer, native, source, eosTokenIds } = describeModel(config, checkpoint, data, protocol);
   const session = openSession({ device: config.device, threads: config.threads });
   try {
@@ -77,19 +78,14 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
   }
 };
 
-export function makeProtocol({ protocol }: Pick<ResolvedConfig, 'protocol'>): AnyProtocol {
-  const { name: _, ...options } = protocol;
-  return exclusionProtocol(JSON.parse(JSON.stringify(options)));
-}
-
-interface ModelDescription {
+export interface ModelDescription {
   readonly tokenizer: Tokenizer;
   readonly native: NativeModelConfig;
   readonly source: ModelSource;
   readonly eosTokenIds: readonly number[];
 }
 
-function describeModel(
+export function describeModel(
   config: ResolvedConfig,
   checkpoint: Checkpoint | undefined,
   data: TrainingData,
@@ -118,17 +114,16 @@ function* trainingTexts(config: ResolvedConfig, data: TrainingData, protocol: An
   for (const instance of data.train) {
     for (const prompt of protocol.prompts(protocol.start(instance))) {
       yield prompt.messages.map(({ content }) => content).join('') + prompt.prefix;
-      if (!('completionText' in protocol)) continue;
-      const write = protocol.completionText as (p: typeof prompt, thought: string, id: string) => string;
+      if (!canDemonstrate(protocol)) continue;
       for (const teach of teachers) {
-        const { thought, answerId } = teach(instance, prompt, 0);
-        yield write(prompt, thought, answerId);
+        const { thought, bestFirst } = teach(instance, prompt, 0);
+        yield protocol.demonstrationText(instance, prompt, thought, bestFirst);
       }
     }
   }
 }
 
-/** A decoder of the Qwen3 form (`qkNorm`) or the Llama form, without biases. */
+/** A decoder of the Qwen3 form (`qkNorm`) or the Llama form. */
 export function scratchModel(scratch: ScratchConfig, vocabulary: number): NativeModelConfig {
   const { width, layers, heads, maxPositions, qkNorm, tiedHead, ropeTheta } = scratch;
   return {
@@ -137,8 +132,8 @@ export function scratchModel(scratch: ScratchConfig, vocabulary: number): Native
     kvHeads: scratch.kvHeads ?? heads,
     headDim: scratch.headDim ?? width / heads,
     normEpsilon: 1e-6,
-    qkvBias: false,
-    outputBias: false,
+    qkvBias: scratch.attentionBias,
+    outputBias: scratch.attentionBias,
     ropeScaling: 'none',
     ropeFactor: 1,
     ropeLowFrequency: 1,
@@ -156,7 +151,7 @@ export function countParameters(config: NativeModelConfig): number {
 }
 
 /** The text of a completion and the token that ends it; the tokens that sampling would have made. */
-function completionEncoder(tokenizer: Tokenizer, eosTokenIds: readonly number[]): EncodeCompletion {
+export function completionEncoder(tokenizer: Tokenizer, eosTokenIds: readonly number[]): EncodeCompletion {
   const stop = tokenizer.eosTokenId ?? eosTokenIds[0];
   if (stop === undefined) {
     throw new WinnowError('ERR_MODEL_FOLDER', 'the model has no token that ends a text', {

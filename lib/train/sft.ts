@@ -1,7 +1,14 @@
 /** Supervised training on prompts with given completions: the loss is the mean over all completion tokens of the batch. */
 import type { SftConfig } from './config.js';
 import { concatenate, onCompletion } from './policy-batch.js';
-import { type Stage, type StageContext, type StepOutcome, type StepRequest, Stopwatch } from './stage.js';
+import {
+  type Stage,
+  type StageContext,
+  type StepOutcome,
+  type StepRequest,
+  Stopwatch,
+  type TrainableModel,
+} from './stage.js';
 
 export interface SftExample {
   readonly prompt: Int32Array;
@@ -29,7 +36,29 @@ async function sftStep(
   const watch = new Stopwatch();
   const start = request.stageStep * config.batch;
   const examples = Array.from({ length: config.batch }, (_, offset) => exampleAt(start + offset));
-  const lossTokens = examples.reduce((sum, { completion }) => sum + completion.length, 0);
+  const { metrics, skipped } = await imitate(model, config, examples, request, watch);
+  const lengths = examples.map(({ completion }) => completion.length);
+  return {
+    metrics: { ...metrics, 'completions/mean_length': sum(lengths) / config.batch },
+    seconds: watch.stop(),
+    phaseTokens: watch.phaseTokens,
+    samples: [],
+    tokens: sum(lengths) + sum(examples.map(({ prompt }) => prompt.length)),
+    updates: skipped ? 0 : 1,
+    skipped: skipped ? 1 : 0,
+    withoutSignal: false,
+  };
+}
+
+/** One update towards the examples. */
+export async function imitate(
+  model: TrainableModel,
+  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens'>,
+  examples: readonly SftExample[],
+  request: StepRequest,
+  watch: Stopwatch,
+): Promise<{ readonly metrics: { readonly loss: number; readonly grad_norm: number }; readonly skipped: boolean }> {
+  const lossTokens = sum(examples.map(({ completion }) => completion.length));
   const sequences = examples.map(({ prompt, completion }) => concatenate(prompt, completion));
   const result = await model.accumulateGradients(
     {
@@ -40,6 +69,7 @@ async function sftStep(
     },
     { signal: request.signal },
   );
+  watch.countTokens('update', sequences);
   watch.add('forward', result.forwardSeconds);
   watch.add('head', result.headSeconds);
   watch.add('backward', result.backwardSeconds);
@@ -50,19 +80,7 @@ async function sftStep(
       step: request.optimizerStep + 1,
     }),
   );
-  return {
-    metrics: {
-      loss: result.loss,
-      grad_norm: update.gradientNorm,
-      'completions/mean_length': lossTokens / config.batch,
-    },
-    seconds: watch.stop(),
-    samples: [],
-    tokens: sequences.reduce((sum, { length }) => sum + length, 0),
-    updates: update.skipped ? 0 : 1,
-    skipped: update.skipped ? 1 : 0,
-    withoutSignal: false,
-  };
+  return { metrics: { loss: result.loss, grad_norm: update.gradientNorm }, skipped: update.skipped };
 }
 
 /** The settings of AdamW and of gradient clipping that do not change from step to step. */
@@ -71,3 +89,7 @@ export function optimizerSettings({ beta1, beta2, epsilon, weightDecay, maxGradi
 }
 
 type OptimizerSettings = Pick<SftConfig, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay' | 'maxGradientNorm'>;
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,8 +1,9 @@
 /** What a stage gets from the trainer, and what each of its steps gives back. */
 import type { Model } from '../native/index.js';
-import type { LanguageModel } from '../protocol/index.js';
+import type { LanguageModel, Thought } from '../protocol/index.js';
 import type { RankingInstance } from '../types.js';
 import type { AnyProtocol, SizeCurriculum } from './cases.js';
+import type { MixturePart } from './data-order.js';
 import type { SampleRecord } from './events.js';
 
 /** The engine calls that training makes. */
@@ -29,7 +30,12 @@ export interface StageContext {
   readonly seed: number;
   /** Names the stage to the random numbers; differs between the stages of a run. */
   readonly stageKey: string;
+  /** Sources of `instances` in a mixture, in order; absent: one source. */
+  readonly mixture?: readonly MixturePart[] | undefined;
 }
+
+/** What is needed to tell the cases of a stage, without weights. */
+export type CaseContext = Omit<StageContext, 'model'>;
 
 export interface StepRequest {
   /** Steps done in this stage before this one. */
@@ -45,7 +51,10 @@ export interface StepRequest {
 export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   readonly seconds: Readonly<Record<string, number>>;
+  /** `generate`: tokens sampled. `update`: tokens of the sequences whose gradient was taken, once for each update. */
+  readonly phaseTokens?: Readonly<Record<string, number>>;
   readonly samples: readonly Omit<SampleRecord, 'step' | 'stage'>[];
+  readonly thoughts?: readonly Thought[];
   /** Tokens of the sequences, prompts counted once for each completion. */
   readonly tokens: number;
   /** Updates made, skipped for a non-finite gradient, and not made for lack of signal. */
@@ -58,6 +67,8 @@ export interface Stage {
   /** Examples or prompts that one step consumes. */
   readonly casesPerStep: number;
   step(request: StepRequest): Promise<StepOutcome>;
+  /** Plain data that a resumed stage needs besides what follows from seed and step; undefined when there is none. */
+  state?(): unknown;
   dispose(): Promise<void>;
 }
 
@@ -70,9 +81,10 @@ export function sizesOf(
   return config.sizes ?? { minimum: largest, maximum: largest, rampSteps: 0 };
 }
 
-/** Seconds by phase. */
+/** Seconds by phase, and the tokens that they were spent on. */
 export class Stopwatch {
   readonly seconds: Record<string, number> = {};
+  readonly phaseTokens: Record<string, number> = {};
   readonly #started = performance.now();
 
   async time<T>(phase: string, work: () => Promise<T>): Promise<T> {
@@ -84,6 +96,11 @@ export class Stopwatch {
 
   add(phase: string, seconds: number): void {
     this.seconds[phase] = (this.seconds[phase] ?? 0) + seconds;
+  }
+
+  countTokens(phase: string, sequences: readonly ArrayLike<number>[]): void {
+    const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
+    this.phaseTokens[phase] = (this.phaseTokens[phase] ?? 0) + tokens;
   }
 
   stop(): Record<string, number> {

@@ -1,6 +1,7 @@
 /** Opens a stage of a run: its data, and for a KL term its reference. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { bestOfNStage } from './best-of-n.js';
 import { kWeightsFile, writeCheckpoint } from './checkpoint.js';
 import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
@@ -14,6 +15,8 @@ export interface StagePosition {
   /** Steps done; 0 where the stage begins. */
   readonly stageStep: number;
   readonly config: StageConfig;
+  /** What the stage kept in the checkpoint that it continues from. */
+  readonly state?: unknown;
 }
 
 export async function openStage(run: ResolvedConfig, parts: RunParts, position: StagePosition): Promise<Stage> {
@@ -25,9 +28,13 @@ export async function openStage(run: ResolvedConfig, parts: RunParts, position: 
     instances: parts.data.train,
     seed: run.seed,
     stageKey: `stage-${index}`,
+    mixture: parts.data.mixture,
   };
   if (index > 0 && stageStep === 0) await forgetMoments(parts.model);
-  if (config.kind === 'grpo') return grpoStage(context, config, await openReference(run, parts, config, position));
+  if (config.kind === 'best-of-n') return bestOfNStage(context, config);
+  if (config.kind === 'grpo') {
+    return grpoStage(context, config, await openReference(run, parts, config, position), position.state);
+  }
   const examples =
     config.examples === undefined
       ? demonstrationExamples(context, config, parts.data.demonstrator(config.demonstrations, run.seed), parts.encode)
@@ -57,7 +64,7 @@ async function openReference(
   if (stageStep === 0) {
     // One that a killed run left may be of other settings.
     rmSync(join(root, name), { recursive: true, force: true });
-    await writeCheckpoint(root, name, 1, async (folder) => {
+    await writeCheckpoint(root, name, { last: 1 }, async (folder) => {
       parts.writeModelFiles(folder);
       await parts.model.save(join(folder, kWeightsFile), run.model.dtype);
     });

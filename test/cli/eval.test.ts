@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RankingInstance } from '../../lib/types.js';
-import { errorCode, makeFolder, makeModelFolder, readLines, removeFolder, winnow } from './support.js';
+import { errorCode, makeFolder, makeModelFolder, readLines, removeFolder, winnow, writeLines } from './support.js';
 
 const folder = makeFolder();
 afterAll(() => removeFolder(folder));
@@ -27,6 +27,10 @@ test('an untrained model: all malformed, near chance, next to the baselines', ()
   const evaluation = JSON.parse(readFileSync(join(output, 'evaluation.json'), 'utf8'));
   // Eight candidates take seven questions each, whatever the answers are.
   expect(evaluation).toMatchObject({ instances: test.length, calls: 7 * test.length, malformedRate: 1 });
+  // Every step repeats the history: its keys are computed once.
+  const { prompt, computedPrompt } = evaluation.tokens;
+  expect(prompt).toBeGreaterThan(computedPrompt);
+  expect(computedPrompt).toBeGreaterThan(0);
   const rankings = readLines<{ instanceId: string; ranking: string[] }>(join(output, 'rankings.jsonl'));
   expect(rankings.map(({ instanceId }) => instanceId)).toEqual(test.map(({ id }) => id));
   rankings.forEach(({ ranking }, i) => {
@@ -37,10 +41,42 @@ test('an untrained model: all malformed, near chance, next to the baselines', ()
   expect(mrr.chance).toBeCloseTo((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5 + 1 / 6 + 1 / 7 + 1 / 8) / 8, 10);
 });
 
+test.each([
+  ['direct', [], 1],
+  ['setwise', ['window=4', 'topK=1'], 3],
+  ['listwise', ['wording=compact', 'window=4', 'stride=2'], 3],
+  ['pointwise', ['wording=compact', 'positive= yes', 'negative= no'], 8],
+])('asks by protocol %s', (protocol, protocolOptions, calls) => {
+  const output = join(folder, protocol);
+  const args = ['--model', model, '--data', join(data, 'test.jsonl'), '--output', output, '--max-tokens', '4'];
+  const wording = protocolOptions.some((option) => option.startsWith('wording')) ? [] : ['--wording', 'compact'];
+  const options = protocolOptions.flatMap((option) => ['--protocol-option', option]);
+  expect(winnow(['eval', ...args, '--protocol', protocol, ...wording, ...options])).toMatchObject({
+    status: 0,
+    stderr: '',
+  });
+  const { instances, ...evaluation } = JSON.parse(readFileSync(join(output, 'evaluation.json'), 'utf8'));
+  expect(evaluation).toMatchObject({ calls: calls * instances, malformedRate: protocol === 'pointwise' ? 0 : 1 });
+});
+
+test('puts thoughts before the questions', () => {
+  const thoughts = join(folder, 'thoughts.jsonl');
+  const [one] = readLines<RankingInstance>(join(data, 'test.jsonl')) as [RankingInstance];
+  const kept = { instanceId: 'other', task: one.task, owner: 'u:nobody', context: one.context.split('\n')[0] };
+  writeLines(thoughts, [{ ...kept, candidates: [], answer: [], thought: 'so it is', reward: 1 }]);
+  const args = ['--model', model, '--data', join(data, 'test.jsonl'), '--limit', '1', '--wording', 'compact'];
+  const out = ['--output', join(folder, 'thoughts'), '--max-tokens', '2', '--thoughts', thoughts];
+  const run = winnow(['eval', ...args, ...out, '--json']);
+  expect(JSON.parse(run.stdout)).toMatchObject({ protocol: 'exclusion/compact+thoughts', calls: 7 });
+});
+
 test('bad input', () => {
   const output = join(folder, 'never');
   const run = (...args: string[]) => winnow(['eval', '--model', model, '--output', output, ...args]);
-  expect(errorCode(run('--data', join(data, 'test.jsonl'), '--protocol', 'setwise'))).toBe('ERR_USAGE');
+  expect(errorCode(run('--data', join(data, 'test.jsonl'), '--protocol', 'pairwise'))).toBe('ERR_USAGE');
+  const option = ['--data', join(data, 'test.jsonl'), '--protocol', 'setwise', '--protocol-option'];
+  expect(errorCode(run(...option, 'topK=0'))).toBe('ERR_PROTOCOL_OPTION');
+  expect(errorCode(run(...option, 'topK'))).toBe('ERR_USAGE');
   expect(errorCode(run('--data', join(data, 'nothing.jsonl')))).toBe('ERR_DATA_JSONL');
   expect(errorCode(run('--data', join(data, 'train-sequences.jsonl')))).toBe('ERR_DATA_INSTANCE');
 });

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writeFileAtomic } from '../../lib/data/atomic-file.js';
+import { writeFileAtomic, writeFileAtomicSync } from '../../lib/data/atomic-file.js';
 import { loadInstances, readInstances, validateInstance, writeInstances } from '../../lib/data/instances.js';
 import { readJsonLines, writeJsonLines } from '../../lib/data/jsonl.js';
 import { readLines } from '../../lib/data/lines.js';
@@ -57,6 +57,18 @@ describe('writeFileAtomic', () => {
     }
     await expect(writeFileAtomic(path, failing())).rejects.toThrow('midway');
     expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(folder).filter((name) => name.includes('.tmp'))).toEqual([]);
+  });
+
+  it('at once: replaces the content, and leaves nothing behind when the name cannot be taken', () => {
+    const path = file('sync.txt', 'old');
+    writeFileAtomicSync(path, 'new', { sync: true });
+    expect(readFileSync(path, 'utf8')).toBe('new');
+    mkdirSync(join(folder, 'taken'));
+    writeFileSync(join(folder, 'taken/inside'), 'x');
+    expect(() => writeFileAtomicSync(join(folder, 'taken'), 'x', { sync: false })).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^E/) }),
+    );
     expect(readdirSync(folder).filter((name) => name.includes('.tmp'))).toEqual([]);
   });
 

@@ -14,7 +14,7 @@ import {
 } from '../../lib/eval/index.js';
 import { exclusionProtocol } from '../../lib/protocol/exclusion.js';
 import { RandomStream } from '../../lib/random.js';
-import { makeRecMovieTask, makeSyntheticTask } from '../../lib/tasks/index.js';
+import { makeRecTask, makeSyntheticTask } from '../../lib/tasks/index.js';
 import type { Completion, Prompt, RankingInstance } from '../../lib/types.js';
 
 const movieLens = join(import.meta.dirname, '../../../shared/data/rec/ml-100k');
@@ -171,7 +171,7 @@ describe('baselines', () => {
   it.skipIf(!existsSync(movieLens))(
     'MovieLens 100K: all clear of chance (skipped without the data folder)',
     async () => {
-      const task = makeRecMovieTask(await readInteractions(movieLens), { seed: 1 });
+      const task = makeRecTask('Rec-Movie', await readInteractions(movieLens), { seed: 1 });
       const sequences = task.trainSequences.map(({ itemIds }) => itemIds);
       const mrr = (scorer: ReturnType<typeof popularityScorer>): number =>
         100 * (evaluateScorer(scorer, task.test, { measures: ['MRR'] })[0]?.mean ?? 0);

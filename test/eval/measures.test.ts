@@ -2,17 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { bootstrapDifference, bootstrapMean } from '../../lib/eval/bootstrap.js';
 import { chanceOf, chanceOfRightExclusion } from '../../lib/eval/chance.js';
 import { formatTable, percent } from '../../lib/eval/format-table.js';
-import { dcgAt, hitAt, measure, ndcgAt, reciprocalRank } from '../../lib/eval/measures.js';
+import { dcgAt, judgedRanking, ndcg } from '../../lib/eval/measures/index.js';
+import { measure } from '../../lib/eval/named-measure.js';
 import { RandomStream } from '../../lib/random.js';
 
 describe('measures', () => {
   it('matches the closed forms for one relevant candidate at every rank', () => {
     for (let rank = 1; rank <= 20; rank++) {
       const grades = Array.from({ length: 20 }, (_, index) => (index + 1 === rank ? 1 : 0));
-      expect(reciprocalRank(grades)).toBe(1 / rank);
+      expect(measure('MRR', grades)).toBe(1 / rank);
       for (const k of [1, 5, 10, 20]) {
-        expect(hitAt(grades, k)).toBe(rank <= k ? 1 : 0);
-        expect(ndcgAt(grades, k)).toBeCloseTo(rank <= k ? 1 / Math.log2(rank + 1) : 0, 14);
+        expect(measure(`Hit@${k}`, grades)).toBe(rank <= k ? 1 : 0);
+        expect(measure(`nDCG@${k}`, grades)).toBeCloseTo(rank <= k ? 1 / Math.log2(rank + 1) : 0, 14);
       }
     }
   });
@@ -22,14 +23,17 @@ describe('measures', () => {
   it('matches hand-computed graded values', () => {
     const grades = [3, 2, 3, 0, 1, 2];
     expect(dcgAt(grades, 6)).toBeCloseTo(6.861126688593502, 12);
-    expect(ndcgAt(grades, 6)).toBeCloseTo(6.861126688593502 / 7.1409951840957, 12);
+    expect(ndcg(judgedRanking(grades), 6)).toBeCloseTo(6.861126688593502 / 7.1409951840957, 12);
     expect(dcgAt(grades, 3)).toBeCloseTo(3 + 2 / 1.584962500721156 + 1.5, 12);
-    expect(ndcgAt([1, 3], 2, 'exponential')).toBeCloseTo((1 + 7 / 1.584962500721156) / (7 + 1 / 1.584962500721156), 12);
+    expect(measure('nDCG@2', [1, 3], 'exponential')).toBeCloseTo(
+      (1 + 7 / 1.584962500721156) / (7 + 1 / 1.584962500721156),
+      12,
+    );
   });
 
   it('takes depths beyond the list, and lists without a relevant one', () => {
-    expect(ndcgAt([0, 1], 100)).toBeCloseTo(1 / Math.log2(3), 14);
-    expect([reciprocalRank([0, 0]), ndcgAt([0, 0], 5), hitAt([], 1)]).toEqual([0, 0, 0]);
+    expect(measure('nDCG@100', [0, 1])).toBeCloseTo(1 / Math.log2(3), 14);
+    expect([measure('MRR', [0, 0]), measure('nDCG@5', [0, 0]), measure('Hit@1', [])]).toEqual([0, 0, 0]);
     expect(() => measure('NDCG@10', [1])).toThrow(expect.objectContaining({ code: 'ERR_MEASURE_UNKNOWN' }));
     expect(() => measure('Hit@0', [1])).toThrow(/no such measure/);
   });

@@ -10,7 +10,7 @@ import { readInteractions } from '../../lib/data/interactions.js';
 import { evaluate } from '../../lib/eval/evaluate.js';
 import { rankAll } from '../../lib/protocol/driver.js';
 import { exclusionProtocol } from '../../lib/protocol/exclusion.js';
-import { makeRecMovieTask } from '../../lib/tasks/rec-movie.js';
+import { makeRecTask } from '../../lib/tasks/rec.js';
 import type { Completion, Prompt, RankingInstance } from '../../lib/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'winnow-defects-'));
@@ -153,7 +153,7 @@ describe('D-13: unseeded draws, float timestamps, unstable ties', () => {
     const events = ['u', 'v', 'w'].flatMap((user) => [3, 1, 2].map((item) => `${user}\t${item}\t7.25`));
     const data = await readInteractions(writeRec('ties', events, ['a', 'b', 'c', 'd', 'e', 'f']));
     expect(data.sequences.get('u')).toEqual(['3', '1', '2']);
-    const build = () => makeRecMovieTask(data, { seed: 9, history: 2, negatives: 2 });
+    const build = () => makeRecTask('Rec-Movie', data, { seed: 9, history: 2, negatives: 2 });
     expect(build()).toEqual(build());
   });
 
@@ -171,7 +171,7 @@ describe('D-14: later items as negatives, and titles as identity', () => {
     const events = [0, 1].flatMap((user) => [0, 1, 2, 3, 4].map((item) => `u${user}\t${item}\t${item}`));
     const data = await readInteractions(writeRec('later', events, ['a', 'b', 'c', 'd', 'e', 'f', 'g']));
     for (let seed = 0; seed < 20; seed++) {
-      const { train, test } = makeRecMovieTask(data, { seed, history: 1, negatives: 2 });
+      const { train, test } = makeRecTask('Rec-Movie', data, { seed, history: 1, negatives: 2 });
       for (const { candidates } of [...train, ...test]) {
         expect(candidates.map(({ id }) => id).sort()).toEqual(['1', '5', '6']);
       }

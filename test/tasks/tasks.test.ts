@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadInstances } from '../../lib/data/instances.js';
 import { readInteractions } from '../../lib/data/interactions.js';
-import { buildTask, demonstrate, makeRecMovieTask, makeSyntheticTask } from '../../lib/tasks/index.js';
+import { buildTask, demonstrate, makeRecTask, makeSyntheticTask } from '../../lib/tasks/index.js';
 import type { RankingInstance } from '../../lib/types.js';
 
 const movieLens = join(import.meta.dirname, '../../../shared/data/rec/ml-100k');
@@ -39,21 +39,21 @@ const small = { seed: 5, history: 4, negatives: 6, testShare: 0.25 };
 
 describe('Rec-Movie', () => {
   it('takes the first items in the order of time, ties in the order of the file', async () => {
-    const task = makeRecMovieTask(await readInteractions(source), small);
+    const task = makeRecTask('Rec-Movie', await readInteractions(source), small);
     const instance = [...task.train, ...task.test].find(({ id }) => id === 'toy/u1') as RankingInstance;
     // The file lists k = 7 .. 0, so of two equal times the larger k comes first.
     const order = [1, 0, 3, 2, 5].map((k) => `i${(1 + 3 * k) % 40}`);
     expect(metaOf(instance).historyItemIds).toEqual(order.slice(0, 4));
     expect(metaOf(instance).targetItemId).toBe(order[4]);
     expect(instance.context).toBe('Title 4\nTitle 1\nSame Title\nTitle 7');
-    const last = makeRecMovieTask(await readInteractions(source), { ...small, window: 'last' });
+    const last = makeRecTask('Rec-Movie', await readInteractions(source), { ...small, window: 'last' });
     const lastInstance = [...last.train, ...last.test].find(({ id }) => id === 'toy/u1') as RankingInstance;
     expect(metaOf(lastInstance).targetItemId).toBe(`i${(1 + 3 * 6) % 40}`);
   });
 
   it('shows one target among negatives that the user never took', async () => {
     const data = await readInteractions(source);
-    const task = makeRecMovieTask(data, small);
+    const task = makeRecTask('Rec-Movie', data, small);
     const places = new Set<number>();
     for (const instance of [...task.train, ...task.test]) {
       const { userId, targetItemId } = metaOf(instance);
@@ -70,8 +70,8 @@ describe('Rec-Movie', () => {
 
   it('makes several stretches per training user, and the one window per test user', async () => {
     const data = await readInteractions(source);
-    const task = makeRecMovieTask(data, { ...small, trainWindows: 3 });
-    expect(task.test).toEqual(makeRecMovieTask(data, small).test);
+    const task = makeRecTask('Rec-Movie', data, { ...small, trainWindows: 3 });
+    expect(task.test).toEqual(makeRecTask('Rec-Movie', data, small).test);
     expect(task.train.length).toBe(27);
     expect(new Set(task.train.map(({ id }) => id)).size).toBe(27);
     for (const instance of task.train) {
@@ -80,19 +80,19 @@ describe('Rec-Movie', () => {
       const start = sequence.indexOf(historyItemIds[0] as string);
       expect([...historyItemIds, targetItemId]).toEqual(sequence.slice(start, start + 5));
     }
-    expect(makeRecMovieTask(data, { ...small, trainWindows: 99 }).train.length).toBe(9 * 4);
+    expect(makeRecTask('Rec-Movie', data, { ...small, trainWindows: 99 }).train.length).toBe(9 * 4);
   });
 
   it('splits users before cases are made, and depends on the seed alone', async () => {
     const data = await readInteractions(source);
-    const task = makeRecMovieTask(data, small);
+    const task = makeRecTask('Rec-Movie', data, small);
     expect(task.test.length).toBe(3);
     const trainUsers = new Set(task.train.map((instance) => metaOf(instance).userId));
     for (const instance of task.test) expect(trainUsers.has(metaOf(instance).userId)).toBe(false);
     expect(new Set(task.trainSequences.map(({ userId }) => userId))).toEqual(trainUsers);
-    expect(makeRecMovieTask(data, small)).toEqual(task);
-    expect(makeRecMovieTask(data, { ...small, seed: 6 }).test).not.toEqual(task.test);
-    expect(makeRecMovieTask(data, { ...small, users: 8 }).train.length).toBe(6);
+    expect(makeRecTask('Rec-Movie', data, small)).toEqual(task);
+    expect(makeRecTask('Rec-Movie', data, { ...small, seed: 6 }).test).not.toEqual(task.test);
+    expect(makeRecTask('Rec-Movie', data, { ...small, users: 8 }).train.length).toBe(6);
   });
 
   it('writes train, test, sequences and a card', async () => {
@@ -125,7 +125,7 @@ describe('Rec-Movie', () => {
     const data = await readInteractions(source);
     const bad = (options: object): unknown => {
       try {
-        return makeRecMovieTask(data, { ...small, ...options });
+        return makeRecTask('Rec-Movie', data, { ...small, ...options });
       } catch (error) {
         return (error as { code?: string }).code;
       }
@@ -157,7 +157,7 @@ describe('Rec-Movie', () => {
   });
 
   it.skipIf(!existsSync(movieLens))('builds MovieLens 100K (skipped without the data folder)', async () => {
-    const { card, train, test } = makeRecMovieTask(await readInteractions(movieLens), { seed: 1 });
+    const { card, train, test } = makeRecTask('Rec-Movie', await readInteractions(movieLens), { seed: 1 });
     expect(card).toMatchObject({
       counts: { users: 943, items: 1682, interactions: 100000, eligibleUsers: 911 },
       checks: { usersOnBothSides: 0, instancesWithAFalseNegative: 0, instancesWithTargetInHistory: 0 },

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { groupNormalised, meanOnly } from '../../lib/train/advantage.js';
+import {
+  batchNormalised,
+  generalisedAdvantage,
+  groupMeanBatchNormalised,
+  groupNormalised,
+  kAdvantages,
+  leaveOneOut,
+  meanOnly,
+} from '../../lib/train/advantage.js';
 
 describe('groupNormalised', () => {
   it('is the z-score with the unbiased deviation, worked by hand on 2 groups of 3', () => {
@@ -46,4 +54,88 @@ describe('meanOnly', () => {
     expect([...meanOnly([1, 2, 6, 5, 5, 5], 3).values]).toEqual([-2, -1, 3, 0, 0, 0]);
     expect(meanOnly([1, 2, 6, 5, 5, 5], 3).zeroVarianceGroups).toBe(1);
   });
+});
+
+const close = (found: ArrayLike<number>, expected: readonly number[]) => {
+  expect(found).toHaveLength(expected.length);
+  for (const [index, value] of expected.entries()) expect(found[index]).toBeCloseTo(value, 7);
+};
+
+describe('leaveOneOut', () => {
+  it('subtracts the mean of the others', () => {
+    // Others of 1: (2 + 6) / 2 = 4; of 2: 3.5; of 6: 1.5.
+    close(leaveOneOut([1, 2, 6, 5, 5, 5], 3).values, [-3, -1.5, 4.5, 0, 0, 0]);
+  });
+
+  it('is group size / (group size - 1) times the mean baseline', () => {
+    const rewards = [0.3, -1, 2, 0.7];
+    close(
+      leaveOneOut(rewards, 4).values,
+      Array.from(meanOnly(rewards, 4).values, (value) => (value * 4) / 3),
+    );
+  });
+});
+
+describe('batchNormalised', () => {
+  it('is the z-score over the batch, for groups of any size', () => {
+    // Mean 1, squared deviations 1 + 1 + 1 + 9 = 12, unbiased variance 4.
+    const { values, informative, zeroVarianceGroups } = batchNormalised([0, 0, 0, 4], 2);
+    close(values, [-0.5, -0.5, -0.5, 1.5]);
+    expect([...informative]).toEqual([1, 1]);
+    expect(zeroVarianceGroups).toBe(1);
+    close(batchNormalised([0, 0, 0, 4], 1).values, [-0.5, -0.5, -0.5, 1.5]);
+  });
+
+  it('gives zeros without signal where the whole batch is equal, or there is one completion', () => {
+    const { values, informative, zeroVarianceGroups } = batchNormalised([0.1, 0.1, 0.1, 0.1], 2);
+    expect([...values, ...informative, zeroVarianceGroups]).toEqual([0, 0, 0, 0, 0, 0, 2]);
+    expect([...batchNormalised([3], 1).values]).toEqual([0]);
+  });
+
+  it('counts a group at the mean of the batch as one without signal', () => {
+    expect([...batchNormalised([0, 2, 1, 1], 2).informative]).toEqual([1, 0]);
+  });
+});
+
+describe('groupMeanBatchNormalised', () => {
+  it('takes the mean of the group and the deviation of the batch', () => {
+    // Centred: -1, 1, -3, 3; unbiased variance 20 / 3.
+    const scale = Math.sqrt(20 / 3);
+    close(groupMeanBatchNormalised([0, 2, 0, 6], 2).values, [-1 / scale, 1 / scale, -3 / scale, 3 / scale]);
+    expect([...groupMeanBatchNormalised([0, 2, 5, 5], 2).informative]).toEqual([1, 0]);
+  });
+});
+
+describe('generalisedAdvantage', () => {
+  it('is the formula, by hand', () => {
+    // delta: 0 + 0.5 * 2 - 1 = 0; 0 + 0.5 * 3 - 2 = -0.5; 4 - 3 = 1. A: 1; -0.5 + 0.25 = -0.25; 0 - 0.0625.
+    const { values, returns } = generalisedAdvantage([0, 0, 4], [1, 2, 3], { discount: 0.5, lambda: 0.5 });
+    expect([...values]).toEqual([-0.0625, -0.25, 1]);
+    expect([...returns]).toEqual([0.9375, 1.75, 4]);
+  });
+
+  it('is reward - value with discount = lambda = 1, and the reward to go without values', () => {
+    const settings = { discount: 1, lambda: 1 };
+    expect([...generalisedAdvantage([0, 0, 4], [1, 2, 3], settings).values]).toEqual([3, 2, 1]);
+    expect([...generalisedAdvantage([1, -2, 4], [0, 0, 0], settings).values]).toEqual([3, 2, 4]);
+  });
+
+  it('refuses arrays of different lengths', () => {
+    expect(() => generalisedAdvantage([1], [1, 2], { discount: 1, lambda: 1 })).toThrowError(
+      expect.objectContaining({ code: 'ERR_SHAPE' }),
+    );
+  });
+});
+
+it('every estimator counts a group of equal rewards, and all but that of the batch give it zeros', () => {
+  for (const [name, advantages] of Object.entries(kAdvantages)) {
+    const { values, informative, zeroVarianceGroups } = advantages([0.1, 0.1, 0.1, 1, 0, 1], 3);
+    expect(zeroVarianceGroups, name).toBe(1);
+    expect([...informative], name).toEqual(name === 'batch' ? [1, 1] : [0, 1]);
+    if (name !== 'batch') expect([...values.subarray(0, 3)], name).toEqual([0, 0, 0]);
+    const bad = name === 'batch' ? [1, Number.NaN] : [1, Number.POSITIVE_INFINITY];
+    expect(() => advantages(bad, 2)).toThrowError(expect.objectContaining({ code: 'ERR_REWARD' }));
+    expect(() => advantages([1, 2, 3], 2)).toThrowError(expect.objectContaining({ code: 'ERR_GROUP_SIZE' }));
+    expect(advantages([], 2).values).toHaveLength(0);
+  }
 });

@@ -33,7 +33,7 @@ const state: TrainerState = {
   evaluatedStep: 4,
   dataCursor: 96,
   totals: { tokens: 1000, skippedSteps: 1, stepsWithoutSignal: 0 },
-  journal: { metrics: 10, timing: 20, samples: 0 },
+  journal: { metrics: 10, timing: 20, samples: 0, thoughts: 0 },
 };
 
 let root: string;
@@ -41,8 +41,8 @@ beforeEach(() => {
   root = join(mkdtempSync(join(tmpdir(), 'winnow-checkpoint-')), 'checkpoints');
 });
 
-const write = (step: number, keep = 3, content = `weights ${step}`) =>
-  writeCheckpoint(root, checkpointName(step), keep, async (folder) => {
+const write = (step: number, keep = 3, content = `weights ${step}`, best: { best?: string } = {}) =>
+  writeCheckpoint(root, checkpointName(step), { last: keep, ...best }, async (folder) => {
     writeFileSync(join(folder, 'model.safetensors'), content);
     writeTrainerState(folder, { ...state, step });
   });
@@ -63,10 +63,24 @@ describe('writeCheckpoint', () => {
     expect(newestCheckpoint(root)?.name).toBe('step-00000100');
   });
 
+  it('keeps the best one besides the last ones, and lets go of it when another is better', async () => {
+    const best = (step: number) => ({ best: checkpointName(step) });
+    await write(1, 2, 'a', best(1));
+    for (const step of [2, 3, 4]) await write(step, 2, 'b', best(1));
+    expect(names()).toEqual(['best', 'latest', 'step-00000001', 'step-00000003', 'step-00000004']);
+    expect(readFileSync(join(root, 'best'), 'utf8')).toBe('step-00000001\n');
+    await write(5, 2, 'c', best(5));
+    expect(names()).toEqual(['best', 'latest', 'step-00000004', 'step-00000005']);
+    expect(readFileSync(join(root, 'best'), 'utf8')).toBe('step-00000005\n');
+    // One that is not there any more is not pointed at.
+    await write(6, 1, 'd', best(2));
+    expect(readFileSync(join(root, 'best'), 'utf8')).toBe('step-00000005\n');
+  });
+
   it('leaves nothing behind and nothing changed when writing fails', async () => {
     await write(1);
     const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-    const failing = writeCheckpoint(root, checkpointName(2), 3, async (folder) => {
+    const failing = writeCheckpoint(root, checkpointName(2), { last: 3 }, async (folder) => {
       writeFileSync(join(folder, 'model.safetensors'), 'half');
       throw full;
     });

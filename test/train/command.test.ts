@@ -75,6 +75,64 @@ describe('winnow train', () => {
     });
   }
 
+  it('stops at once on a second signal, in the middle of a step', async () => {
+    const { path, output } = yamlOf({
+      // One step of half a minute: the first signal waits for its end.
+      stages: [{ kind: 'grpo', steps: 1, prompts: 256, group: 128, maxTokens: 100, learningRate: 0.001 }],
+      evaluation: undefined as never,
+    });
+    let [first, second] = [0, 0];
+    const { code, stdout } = await winnow(['train', path, '--json'], (text, kill) => {
+      if (first > 0 || !text.includes('"type":"start"')) return;
+      setTimeout(() => {
+        first = performance.now();
+        kill('SIGINT');
+      }, 300);
+      setTimeout(() => {
+        second = performance.now();
+        kill('SIGTERM');
+      }, 1300);
+    });
+    expect(code).toBe(143);
+    // Not before the second one, and hardly after it.
+    expect(performance.now() - first).toBeGreaterThan(900);
+    expect(performance.now() - second).toBeLessThan(5000);
+    expect(stdout).toBe('');
+    expect(existsSync(join(output, 'checkpoints'))).toBe(false);
+  });
+
+  it('prints a plan and writes nothing with --dry-run', async () => {
+    const { path, output } = yamlOf();
+    const { code, stdout, stderr } = await winnow(['train', path, '--dry-run']);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    for (const part of ['parameters, f32', 'stage warm-up (sft): 6 steps', '  | <think>', 'Nothing was written.']) {
+      expect(stdout).toContain(part);
+    }
+    const plan = JSON.parse((await winnow(['train', path, '--dry-run', '--json'])).stdout);
+    expect(plan.stages.map(({ kind }: { kind: string }) => kind)).toEqual(['sft', 'grpo']);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it('takes a preset, and refuses one whose system it cannot do, or that is not there', async () => {
+    const { output } = yamlOf();
+    const plan = await winnow(['train', '--preset', 'grpo-small', '--set', `output=${output}`, '--dry-run']);
+    expect([plan.code, plan.stderr]).toEqual([0, '']);
+    expect(plan.stdout).toContain('stage GRPO (grpo): 320 steps');
+    const cases: [args: string[], line: RegExp, code: number][] = [
+      [['--preset', 'r1-ranker-iranker'], /^error\[ERR_PRESET_UNSUPPORTED\].*PPO with a learned critic.*\n$/, 1],
+      [['--preset', 'rank-r1-v0.1'], /^error\[ERR_PRESET_UNSUPPORTED\].*--without lora\n$/, 1],
+      [['--preset', 'grpo-smal'], /^error\[ERR_PRESET_UNKNOWN\].*did you mean grpo-small\?\n$/, 1],
+      [[], /^error\[ERR_USAGE\].*--preset.*\n$/, 2],
+      [['--without', 'lora', 'x.yaml'], /^error\[ERR_USAGE\].*--preset.*\n$/, 2],
+    ];
+    for (const [args, line, code] of cases) {
+      const refused = await winnow(['train', ...args]);
+      expect(refused.stderr).toMatch(line);
+      expect(refused.code).toBe(code);
+    }
+  });
+
   it('fails with one line and a hint, before anything is made, for settings that cannot work', async () => {
     const { path, output } = yamlOf();
     const cases: [args: string[], line: RegExp][] = [

@@ -37,7 +37,7 @@ const failure = (run: () => unknown) => {
 describe('parseConfig', () => {
   it('fills in defaults and keeps what was written', () => {
     const config = parseConfig(text, 'x.yaml');
-    expect(config.stages[1]).toMatchObject({ kind: 'grpo', group: 8, normaliser: 'token', clipLow: 0.2, updates: 1 });
+    expect(config.stages[1]).toMatchObject({ kind: 'grpo', group: 8, normaliser: 'token', loss: 'clip', updates: 1 });
     expect(config.checkpoint).toEqual({ every: 50, keep: 2 });
     expect(config.stages[0]?.learningRate).toBe(1e-3);
   });
@@ -98,7 +98,7 @@ describe('parseConfig', () => {
 describe('contradictions are refused before anything is loaded', () => {
   const cases: [what: string, section: readonly (string | number)[], change: object][] = [
     ['a group of 1', ['stages', 1], { group: 1 }],
-    ['KL without reference', ['stages', 1], { klCoefficient: 0.1 }],
+    ['KL without reference', ['stages', 1], { kl: { coefficient: 0.1 } }],
     ['a reference without KL', ['stages', 1], { reference: 'stage-start' }],
     ['completions longer than the context', ['stages', 1], { maxTokens: 1024 }],
     ['warm-up beyond the stage', ['stages', 0], { warmupSteps: 11 }],

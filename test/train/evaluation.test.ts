@@ -43,6 +43,23 @@ describe('evaluateBaselines', () => {
   });
 });
 
+describe('means by task', () => {
+  it('stand where there are several tasks, and are those of the instances of each', () => {
+    const config = resolveConfig(makeConfig());
+    const evaluation = config.evaluation as NonNullable<typeof config.evaluation>;
+    const [two, five] = [instance([1, 0]), { ...instance([0, 0, 1, 0, 0]), task: 'u' }];
+    const data = { test: [two, five, two], trainSequences: [] };
+    const [chance] = evaluateBaselines({ data } as never, evaluation, 1);
+    const ofFive = (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5;
+    expect(chance?.tasks?.t).toMatchObject({ instances: 2, means: { mrr: 0.75 } });
+    expect(chance?.tasks?.u?.instances).toBe(1);
+    expect(chance?.tasks?.u?.means.mrr).toBeCloseTo(ofFive, 12);
+    expect(chance?.measures.mrr?.mean).toBeCloseTo((0.75 * 2 + ofFive) / 3, 12);
+    const one = evaluateBaselines({ data: { ...data, test: [two, two] } } as never, evaluation, 1);
+    expect(one[0]).not.toHaveProperty('tasks');
+  });
+});
+
 describe('compareEvaluations', () => {
   it('pairs by instance: a constant gain has an interval without width', () => {
     const record = (label: string, mrr: number[]): EvaluationRecord => ({

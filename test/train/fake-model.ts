@@ -84,6 +84,7 @@ export class FakeModel {
     referenceLogprob?: Float32Array[];
   }) {
     const { sequences, weight, advantage } = request;
+    const mismatch = this.#behaviour.mismatch ?? 0;
     this.losses.push({ sequences, weight, advantage });
     let entropy = 0;
     for (const [index, tokens] of sequences.entries()) {
@@ -94,10 +95,10 @@ export class FakeModel {
       const push = (weight[index]?.[last] as number) * (advantage?.[index]?.[last] ?? 1);
       this.#gradient[kLabels.indexOf(label)] = (this.#gradient[kLabels.indexOf(label)] as number) + push;
     }
-    const mismatch = this.#behaviour.mismatch ?? 0;
     const entries = weight.flatMap((row) => [...row]).filter((value) => value !== 0).length;
     return {
-      ...{ loss: -0.01, policyLoss: -0.01, kl: 0, entropy, logRatio: 0, clipped: 0, entries, logprobs: [] },
+      ...{ loss: -0.01, policyLoss: -0.01, kl: 0, entropy, logRatio: 0, clipped: 0, entries },
+      logprobs: sequences.map((tokens) => new Float32Array(tokens.length).fill(-0.5 + mismatch)),
       absoluteLogRatio: mismatch * entropy,
       maxAbsoluteLogRatio: mismatch,
       ...{ forestTokens: 0, sequenceTokens: 0, forwardSeconds: 0, headSeconds: 0, backwardSeconds: 0 },

@@ -16,7 +16,12 @@ it('appends lines and tells where it stands', () => {
   journal.append('metrics', { step: 1, text: 'é\n' });
   journal.append('metrics', { step: 2 });
   expect(text('metrics')).toBe('{"step":1,"text":"é\\n"}\n{"step":2}\n');
-  expect(journal.positions()).toEqual({ metrics: Buffer.byteLength(text('metrics')), timing: 0, samples: 0 });
+  expect(journal.positions()).toEqual({
+    metrics: Buffer.byteLength(text('metrics')),
+    timing: 0,
+    samples: 0,
+    thoughts: 0,
+  });
   journal.close();
   expect(() => journal.append('metrics', {})).toThrowError(expect.objectContaining({ code: 'ERR_DISPOSED' }));
 });
@@ -35,7 +40,7 @@ it('cuts back to the positions of a checkpoint, half-written lines too', () => {
 });
 
 it('refuses to go on after lines that the checkpoint counts are lost', () => {
-  expect(() => new Journal(folder, { metrics: 5, timing: 0, samples: 0 })).toThrowError(
+  expect(() => new Journal(folder, { metrics: 5, timing: 0, samples: 0, thoughts: 0 })).toThrowError(
     expect.objectContaining({ code: 'ERR_CHECKPOINT' }),
   );
 });

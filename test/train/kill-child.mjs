@@ -18,7 +18,7 @@ if (work === 'train') {
       for (let part = 0; part < 24; part++) writeFileSync(join(into, `part-${part}`), `${step}\n`.repeat(5000));
     };
     if (work === 'atomic') {
-      await writeCheckpoint(folder, checkpointName(step), 2, write);
+      await writeCheckpoint(folder, checkpointName(step), { last: 2 }, write);
     } else {
       // What one would write first: straight into the folder that is read later, and over the one before.
       const into = join(folder, 'step-00000001');

@@ -78,7 +78,7 @@ describe('on the engine', () => {
 
   it('a resumed run with a KL term finds its reference again', async () => {
     const stages = tinyRun('').stages.map((stage) =>
-      stage.kind === 'grpo' ? { ...stage, klCoefficient: 0.1, reference: 'stage-start' } : stage,
+      stage.kind === 'grpo' ? { ...stage, kl: { coefficient: 0.1 }, reference: 'stage-start' } : stage,
     );
     const [straight, resumed] = [newRun({ stages }), newRun({ stages })];
     const result = await train(straight);

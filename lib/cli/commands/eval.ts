@@ -4,9 +4,9 @@ import { writeFileAtomic } from '../../data/atomic-file.js';
 import { loadInstances } from '../../data/instances.js';
 import { writeJsonLines } from '../../data/jsonl.js';
 import { evaluate, formatTable, type MeasureResult, type ModelEvaluation, percent } from '../../eval/index.js';
-import { exclusionProtocol, type MalformedPolicy } from '../../protocol/index.js';
+import type { MalformedPolicy, TokenUsage } from '../../protocol/index.js';
 import type { RankingInstance } from '../../types.js';
-import { evaluateBaselines, readTrainSequences, sequencesBeside } from '../baselines.js';
+import { evaluateBaselines, readBaselineData } from '../baselines.js';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
 import {
@@ -19,16 +19,15 @@ import {
 } from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
+import { addProtocolOptions, type ProtocolOptions, rankingProtocol } from '../protocol-option.js';
 
-interface EvalOptions extends EngineOptions {
+interface EvalOptions extends EngineOptions, ProtocolOptions {
   readonly model: string;
   readonly data: string;
   readonly output: string;
   readonly dtype: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
-  readonly wording?: 'labels' | 'compact' | 'compact-phrases';
-  readonly compat?: 'r1-ranker';
   readonly maxTokens: number;
   readonly temperature: number;
   readonly seed: number;
@@ -46,11 +45,6 @@ export function registerEval(program: Command, context: CommandContext): void {
     .requiredOption('--model <dir>', 'model folder in the Hugging Face layout')
     .requiredOption('--data <file>', 'lines of RankingInstance')
     .requiredOption('--output <dir>', 'folder for evaluation.json and rankings.jsonl')
-    .addOption(new Option('--protocol <name>', 'how the ranker is asked').choices(['exclusion']).default('exclusion'))
-    .addOption(new Option('--wording <name>', 'of the prompts').choices(['labels', 'compact', 'compact-phrases']))
-    .addOption(
-      new Option('--compat <name>', 'the prompts of a reference, in place of --wording').choices(['r1-ranker']),
-    )
     .option('--limit <n>', 'only the first n instances', integerFrom(1))
     .option('--train-sequences <file>', 'for baselines; default: train-sequences.jsonl beside the data')
     .option('--max-tokens <n>', 'most new tokens of a completion', integerFrom(1), 512)
@@ -63,17 +57,16 @@ export function registerEval(program: Command, context: CommandContext): void {
     )
     .option('--retries <n>', 'repetitions of the policy retry', integerFrom(0), 1)
     .addOption(dtypeOption());
-  addEngineOptions(command).action((options: EvalOptions) => runEval(options, context));
+  addEngineOptions(addProtocolOptions(command)).action((options: EvalOptions) => runEval(options, context));
 }
 
 async function runEval(options: EvalOptions, context: CommandContext): Promise<void> {
   const instances = (await loadInstances(options.data)).slice(0, options.limit);
-  const sequencesPath = options.trainSequences ?? sequencesBeside(options.data);
-  const sequences = sequencesPath === undefined ? undefined : await readTrainSequences(sequencesPath);
+  const learned = await readBaselineData(options.data, instances[0]?.task ?? '', options.trainSequences);
   const evaluation = await withModelFolder(options.model, options, context, (loaded) =>
     evaluateModel(options, instances, loaded, context),
   );
-  const baselines = sequences ? evaluateBaselines(instances, sequences, options.seed) : {};
+  const baselines = evaluateBaselines(instances, learned, options.seed);
   const { results, ...summary } = evaluation;
   await writeJsonLines(join(options.output, 'rankings.jsonl'), results);
   const record = { model: options.model, data: options.data, ...summary, baselines };
@@ -86,16 +79,13 @@ async function evaluateModel(
   instances: readonly RankingInstance[],
   loaded: LoadedModel,
   context: CommandContext,
-): Promise<ModelEvaluation> {
-  const { wording, compat, seed, maxTokens, temperature, malformed: policy, retries } = options;
-  const protocol = exclusionProtocol({
-    seed,
-    ...(wording === undefined ? {} : { wording }),
-    ...(compat === undefined ? {} : { compat }),
-  });
+): Promise<ModelEvaluation & { readonly tokens: TokenUsage }> {
+  const { seed, maxTokens, temperature, malformed: policy, retries } = options;
+  const protocol = await rankingProtocol(options, seed, instances);
   const { signal } = context;
   const progress = openProgress('ranked instances', options.json);
-  const generate = loaded.language().generator({ maxTokens, temperature, seed }, { signal });
+  const language = loaded.language();
+  const generate = language.generator({ maxTokens, temperature, seed }, { signal });
   const evaluation = await evaluate(protocol, instances, generate, {
     malformed: { policy, retries },
     bootstrap: { seed },
@@ -103,11 +93,14 @@ async function evaluateModel(
     onProgress: (done, total) => progress.update(done, total),
   });
   progress.end();
-  return evaluation;
+  return { ...evaluation, tokens: language.usage };
 }
 
 /** Measures x 100 with 95 % intervals, one row a ranker; chance is exact. */
-function report(evaluation: ModelEvaluation, baselines: Readonly<Record<string, readonly MeasureResult[]>>): string {
+function report(
+  evaluation: ModelEvaluation & { readonly tokens: TokenUsage },
+  baselines: Readonly<Record<string, readonly MeasureResult[]>>,
+): string {
   const { measures, exclusion, malformedByReason } = evaluation;
   const cell = ({ mean, low, high }: MeasureResult): string => `${percent(mean)} [${percent(low)}, ${percent(high)}]`;
   const rows = [
@@ -125,6 +118,7 @@ function report(evaluation: ModelEvaluation, baselines: Readonly<Record<string, 
     exclusionLine +
     `malformed ${percent(evaluation.malformedRate)} % of completions${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}\n` +
     `${evaluation.instances} instances, ${evaluation.calls} calls, ${evaluation.completionTokens} tokens, ` +
+    `${evaluation.tokens.prompt} prompt tokens (${evaluation.tokens.computedPrompt} computed), ` +
     `${evaluation.seconds.toFixed(1)} s\n`
   );
 }

@@ -1,30 +1,66 @@
 /** `winnow train CONFIG.yaml`: a run folder with checkpoints, metrics.jsonl and report.html. */
+
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { ConsoleReporter, LiveReport } from '../../report/index.js';
-import { type ResolvedConfig, readConfig, type TrainResult, train } from '../../train/index.js';
+import { ConsoleReporter, LiveReport, planText, TensorBoardWriter } from '../../report/index.js';
+import {
+  type PresetChoice,
+  parseConfig,
+  planRun,
+  type ResolvedConfig,
+  readConfig,
+  type TrainResult,
+  train,
+} from '../../train/index.js';
 import type { CommandContext } from '../context.js';
-import { addEngineOptions, type EngineOptions } from '../options.js';
+import { addEngineOptions, type EngineOptions, requireTogether } from '../options.js';
 import { writeStdout } from '../output.js';
 
 interface TrainFlags extends EngineOptions {
+  readonly preset?: string;
+  readonly without: readonly string[];
   readonly set: readonly string[];
   readonly resume: boolean;
+  readonly dryRun: boolean;
 }
 
 export function registerTrain(program: Command, context: CommandContext): void {
   const command = program
     .command('train')
-    .description('train a ranker as a YAML file says')
-    .argument('<config>', 'YAML file')
+    .description('train a ranker as a YAML file or a preset says')
+    .argument('[config]', 'YAML file; may be left out with --preset')
+    .option('--preset <name>', 'settings of a published system, under those of the file: see docs/presets.md')
+    .addOption(
+      new Option('--without <need>', 'do without something that the preset needs').default([]).argParser(collectSets),
+    )
     .addOption(new Option('--set <key=value>', 'change a setting; may be repeated').default([]).argParser(collectSets))
-    .option('--resume', 'continue from the newest complete checkpoint', false);
-  addEngineOptions(command).action(async (path: string, flags: TrainFlags, self: Command) => {
-    const config = readConfig(path, [...engineSets(flags, self), ...flags.set]);
+    .option('--resume', 'continue from the newest complete checkpoint', false)
+    .option(
+      '--dry-run',
+      'print memory, tokens a step, time by a short probe and the first prompts; write nothing',
+      false,
+    );
+  addEngineOptions(command).action(async (path: string | undefined, flags: TrainFlags, self: Command) => {
+    const config = configOf(path, flags, [...engineSets(flags, self), ...flags.set]);
+    if (flags.dryRun) return printPlan(config, flags.json, context.signal);
     const result = await runWithReports(config, { ...flags, context });
     if (flags.json) await writeStdout(`${JSON.stringify(result)}\n`);
     else await writeStdout(`${result.checkpoint ?? result.output}\n${reportPath(config)}\n`);
   });
+}
+
+function configOf(path: string | undefined, { preset: name, without }: TrainFlags, sets: string[]): ResolvedConfig {
+  requireTogether(path !== undefined || name !== undefined, 'a YAML file or --preset', 'training');
+  requireTogether(name !== undefined || without.length === 0, '--preset', '--without');
+  // A name that is not there is told by the reader, which knows them all.
+  const preset = name === undefined ? undefined : ({ name, without: [...without] } as PresetChoice);
+  return path === undefined ? parseConfig('', `--preset ${name}`, sets, preset) : readConfig(path, sets, preset);
+}
+
+async function printPlan(config: ResolvedConfig, json: boolean, signal: AbortSignal): Promise<void> {
+  const plan = await planRun(config, { signal });
+  await writeStdout(json ? `${JSON.stringify(plan)}\n` : planText(plan, totalmem()));
 }
 
 /**
@@ -39,12 +75,14 @@ export async function runWithReports(
   const run = train(config, { resume: options.resume });
   const reporter = new ConsoleReporter({ stream: process.stderr, json: options.json });
   const report = new LiveReport(config.report.everySteps);
+  const tensorBoard = config.report.tensorBoard ? new TensorBoardWriter() : undefined;
   const stop = () => run.stop();
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
     for await (const event of run) {
       report.on(event);
+      tensorBoard?.on(event);
       reporter.on(event);
     }
   } catch (error) {
@@ -52,6 +90,7 @@ export async function runWithReports(
     throw error;
   } finally {
     reporter.end();
+    tensorBoard?.close();
     signal.removeEventListener('abort', stop);
   }
   const result = await run;

@@ -1,0 +1,172 @@
+/** What a run would do, told before it does anything: memory, tokens a step, time by a probe, and its first prompts. */
+import { WinnowError } from '../errors.js';
+import { type NativeModelConfig, planTraining } from '../native/index.js';
+import { LanguageModel, makeProtocol } from '../protocol/index.js';
+import { CaseSource } from './cases.js';
+import type { ResolvedConfig, StageConfig } from './config.js';
+import { loadTrainingData, type TrainingData } from './data-source.js';
+import { demonstrationExamples, fileExamples } from './examples.js';
+import { probeSpeed } from './probe.js';
+import { completionEncoder, countParameters, describeModel, type OwnParts } from './setup.js';
+import { type CaseContext, sizesOf } from './stage.js';
+
+/** Bytes. What sampling takes is an upper bound. */
+export interface StageMemory {
+  readonly weights: number;
+  readonly optimizer: number;
+  readonly activations: number;
+  readonly head: number;
+  readonly reference: number;
+  readonly sampling: number;
+}
+
+export interface StagePlan {
+  readonly name: string;
+  readonly kind: StageConfig['kind'];
+  readonly steps: number;
+  /** Of one step. Prompts are counted once, however many completions share them. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** False: completions are counted at `maxTokens`, which they may not reach. */
+  readonly exact: boolean;
+  /** Tokens of the longest sequence among the cases looked at, its completion at its longest. */
+  readonly longestSequence: number;
+  readonly memory: StageMemory;
+  /** FLOPs of the products with weights of one step, at the tokens above. */
+  readonly flops: number;
+  /** The first prompts, as the model reads them. */
+  readonly prompts: readonly string[];
+}
+
+export interface RunPlan {
+  readonly parameters: number;
+  readonly dtype: 'f32' | 'bf16';
+  readonly maxPositions: number;
+  readonly trainInstances: number;
+  readonly testInstances: number;
+  readonly stages: readonly StagePlan[];
+  /** FLOP/s that a short probe reached on this machine. */
+  readonly speed: number;
+}
+
+/** Cases of a stage that are looked at, spread over all of it. */
+const kLookedAt = 64;
+/** The engine's default for the keys and values of a batch that is sampled. */
+const kMaxKvBytes = 2 ** 30;
+
+/** Loads data and tokenizer, and no weights; writes nothing. Throws what the run itself would throw up to there. */
+export async function planRun(
+  config: ResolvedConfig,
+  { own = {}, prompts = 1, signal }: { own?: OwnParts; prompts?: number; signal?: AbortSignal } = {},
+): Promise<RunPlan> {
+  const loaded = await loadTrainingData(config.data, config.seed);
+  const mixture = own.train === undefined ? loaded.mixture : undefined;
+  const data: TrainingData = { ...loaded, mixture, train: own.train ?? loaded.train, test: own.test ?? loaded.test };
+  const protocol = own.protocol ?? makeProtocol(config.protocol);
+  const { tokenizer, native, eosTokenIds } = describeModel(config, undefined, data, protocol);
+  const sampler = new LanguageModel({ config: native, generate: nothingToSample }, tokenizer, {
+    stopTokens: eosTokenIds,
+  });
+  const stages: StagePlan[] = [];
+  for (const [index, stage] of config.stages.entries()) {
+    const context = {
+      protocol,
+      sampler,
+      instances: data.train,
+      mixture,
+      seed: config.seed,
+      stageKey: `stage-${index}`,
+    };
+    const encode = completionEncoder(tokenizer, eosTokenIds);
+    const cases = await lookAt(context, stage, data, encode);
+    const shown = cases.slice(0, prompts).map(({ prompt }) => tokenizer.decode(prompt));
+    stages.push({ ...planStage(config, native, stage, cases), prompts: shown });
+  }
+  return {
+    ...{ parameters: countParameters(native), dtype: config.model.dtype, maxPositions: native.maxPositions },
+    ...{ trainInstances: data.train.length, testInstances: data.test.length, stages },
+    speed: await probeSpeed(config, native, signal),
+  };
+}
+
+interface LookedAt {
+  readonly prompt: Int32Array;
+  /** Tokens of one completion. */
+  readonly completion: number;
+}
+
+async function lookAt(
+  context: CaseContext,
+  stage: StageConfig,
+  data: TrainingData,
+  encode: (text: string) => Int32Array,
+): Promise<LookedAt[]> {
+  const perStep = stage.kind === 'sft' ? stage.batch : stage.prompts;
+  const all = perStep * stage.steps;
+  const positions = [
+    ...new Set(Array.from({ length: kLookedAt }, (_, index) => Math.floor((index * all) / kLookedAt))),
+  ];
+  if (stage.kind === 'sft') {
+    const exampleAt =
+      stage.examples === undefined
+        ? demonstrationExamples(context, stage, data.demonstrator(stage.demonstrations, context.seed), encode)
+        : await fileExamples(context, stage.examples, encode);
+    return positions.map(exampleAt).map(({ prompt, completion }) => ({ prompt, completion: completion.length }));
+  }
+  const cases = new CaseSource({ ...context, sizes: sizesOf(stage, context.instances), casesPerStep: perStep });
+  return positions.map((position) => ({
+    prompt: context.sampler.render(cases.at(position).prompt),
+    completion: stage.maxTokens,
+  }));
+}
+
+function planStage(
+  { model: { dtype } }: ResolvedConfig,
+  native: NativeModelConfig,
+  stage: StageConfig,
+  cases: readonly LookedAt[],
+): Omit<StagePlan, 'prompts'> {
+  const mean = (pick: (one: LookedAt) => number) => cases.reduce((sum, one) => sum + pick(one), 0) / cases.length;
+  const [rows, group] = stage.kind === 'sft' ? [stage.batch, 1] : [stage.prompts, stage.group];
+  const promptTokens = Math.round(rows * mean(({ prompt }) => prompt.length));
+  const completionTokens = Math.round(rows * group * mean(({ completion }) => completion));
+  const plan = planTraining({ config: native, dtype, maxBatchTokens: stage.maxBatchTokens });
+  const keyValueBytes = 8 * native.layers * native.kvHeads * native.headDim * (promptTokens + completionTokens);
+  const keptBytes = (plan.activationsBytes / stage.maxBatchTokens) * (promptTokens + completionTokens);
+  const sampling =
+    stage.kind === 'sft' ? 0 : Math.min(keyValueBytes, kMaxKvBytes) + Math.min(keptBytes, stage.maxActivationBytes);
+  return {
+    ...{ name: stage.name, kind: stage.kind, steps: stage.steps, promptTokens, completionTokens },
+    exact: stage.kind === 'sft',
+    longestSequence: Math.max(...cases.map(({ prompt, completion }) => prompt.length + completion)),
+    memory: {
+      ...{ weights: plan.weightsBytes, optimizer: plan.optimizerBytes, activations: plan.activationsBytes },
+      ...{
+        head: plan.headBytes,
+        reference: stage.kind === 'grpo' && stage.reference ? plan.weightsBytes : 0,
+        sampling,
+      },
+    },
+    flops: stepFlops(native, stage, promptTokens, completionTokens),
+  };
+}
+
+/**
+ * A forward pass is 2 FLOPs a weight and token, with the head at completion tokens alone; a backward pass twice that. A step that
+ * samples keeps its forward pass for the first gradient. Attention is left out.
+ */
+function stepFlops(
+  native: NativeModelConfig,
+  stage: StageConfig,
+  promptTokens: number,
+  completionTokens: number,
+): number {
+  const head = native.vocabulary * native.width;
+  const body = countParameters({ ...native, tiedHead: true }) - head;
+  const forward = 2 * (body * (promptTokens + completionTokens) + head * completionTokens);
+  return stage.kind === 'grpo' ? forward * 3 * stage.updates : forward * 3;
+}
+
+async function nothingToSample(): Promise<never> {
+  throw new WinnowError('ERR_INTERNAL', 'a plan samples nothing');
+}

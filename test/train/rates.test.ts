@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest';
+import { stepRates } from '../../lib/train/rates.js';
+
+describe('stepRates', () => {
+  const seconds = { generate: 2, forward: 1, head: 0.5, backward: 2, update: 0.5, reward: 1, total: 8 };
+  const phaseTokens = { generate: 300, update: 1000 };
+
+  it('divides tokens by the seconds of their phase, and model FLOPs by those of the step', () => {
+    const rates = stepRates({ seconds, tokens: 1600, phaseTokens }, { parameters: 4e9, peakTeraflops: 100 });
+    expect(rates).toEqual({
+      'perf/throughput': 200,
+      'tokens_per_second/generate': 150,
+      'tokens_per_second/update': 250,
+      // 4e9 x (2 x 300 + 6 x 1000) / 8 s
+      'perf/model_tflops': 3.3,
+      'perf/mfu/actor': 0.033,
+    });
+  });
+
+  it('leaves out what was not done, and what cannot be known', () => {
+    const rates = stepRates(
+      { seconds: { generate: 1, total: 1 }, tokens: 9, phaseTokens: { generate: 5 } },
+      { parameters: 1 },
+    );
+    expect(Object.keys(rates).sort()).toEqual(['perf/model_tflops', 'perf/throughput', 'tokens_per_second/generate']);
+    expect(stepRates({ seconds: {}, tokens: 1 }, { parameters: 1 })).toEqual({});
+  });
+});
