@@ -5,9 +5,9 @@ import { RandomStream } from '../../lib/random.js';
 import { makeModelFolder } from './support.js';
 
 export const queryCount = 24;
-/** Documents of a query in the run. */
-export const documentCount = 6;
 export const depth = 4;
+/** Documents of the queries in turn: they need different numbers of questions, so they do not finish in the order of the run. */
+const documentCounts = [6, 2, 5, 7, 3];
 
 export interface RankCase {
   readonly model: string;
@@ -33,7 +33,8 @@ export async function makeRankCase(folder: string): Promise<RankCase> {
   const order = new Map<string, readonly string[]>();
   let run = '';
   for (const id of queryTexts.keys()) {
-    const documents = random.sample([...passageTexts.keys()], documentCount);
+    const count = documentCounts[order.size % documentCounts.length] as number;
+    const documents = random.sample([...passageTexts.keys()], count);
     order.set(id, documents);
     const lines = documents.map((document, rank) => `${id} Q0 ${document} 0 ${(9 - rank) / 3} bm25\n`);
     run += random.shuffled(lines).join('');
@@ -50,6 +51,11 @@ export async function makeRankCase(folder: string): Promise<RankCase> {
   writeFileSync(paths.passages, tsv(passageTexts));
   const texts = [...queryTexts.values(), ...passageTexts.values()];
   return { ...paths, model: await makeModelFolder(join(folder, 'model'), texts), order, queryTexts, passageTexts };
+}
+
+/** Lines of the run that the first queries take. */
+export function linesOf({ order }: RankCase, queries = queryCount): number {
+  return [...order.values()].slice(0, queries).reduce((sum, documents) => sum + documents.length, 0);
 }
 
 export function rankArguments({ model, run, queries, passages }: RankCase, output: string): string[] {

@@ -96,10 +96,30 @@ describe('parseConfig', () => {
 });
 
 describe('contradictions are refused before anything is loaded', () => {
+  const kReference = { reference: 'stage-start' };
+  const kKl = { coefficient: 0.1 };
   const cases: [what: string, section: readonly (string | number)[], change: object][] = [
     ['a group of 1', ['stages', 1], { group: 1 }],
     ['KL without reference', ['stages', 1], { kl: { coefficient: 0.1 } }],
     ['a reference without KL', ['stages', 1], { reference: 'stage-start' }],
+    ['k1 in the loss, whose gradient does nothing', ['stages', 1], { ...kReference, kl: { ...kKl, estimator: 'k1' } }],
+    ['k2 corrected', ['stages', 1], { ...kReference, kl: { ...kKl, estimator: 'k2', corrected: true } }],
+    [
+      'a corrected KL in the reward',
+      ['stages', 1],
+      { ...kReference, kl: { ...kKl, place: 'reward', corrected: true } },
+    ],
+    ['a mini-batch larger than the batch', ['stages', 1], { miniBatch: 8 }],
+    ['mini-batches that do not divide the batch', ['stages', 1], { miniBatch: 3 }],
+    ['one completion a step', ['stages', 1], { prompts: 1, group: 1, advantage: 'batch' }],
+    ['a lower clip below ratio 0', ['stages', 1], { clipLow: 1.5 }],
+    ['dual clip for a loss without one', ['stages', 1], { dualClip: 3, loss: 'cispo' }],
+    ['dual clip below the upper clip', ['stages', 1], { dualClip: 1.1 }],
+    ['gspo by token', ['stages', 1], { loss: 'gspo' }],
+    ['an overlong buffer beyond maxTokens', ['stages', 1], { overlong: { buffer: 33 } }],
+    ['dynamic sampling with the baseline of the batch', ['stages', 1], { dynamicSampling: {}, advantage: 'batch' }],
+    ['a mixture beside a task', ['data'], { mixture: [{ train: 'a.jsonl' }, { train: 'b.jsonl' }] }],
+    ['a mixture with an empty source', ['data'], { task: undefined, mixture: [{ train: 'a.jsonl' }, { weight: 2 }] }],
     ['completions longer than the context', ['stages', 1], { maxTokens: 1024 }],
     ['warm-up beyond the stage', ['stages', 0], { warmupSteps: 11 }],
     ['a floor without a slope', ['stages', 0], { floor: 0.1 }],
