@@ -212,9 +212,14 @@ export {
   type WordTokenizerOptions,
 } from './text/index.js';
 export {
+  batchNormalised,
   type EvaluationRecord,
+  type GroupAdvantages,
+  generalisedAdvantage,
+  groupMeanBatchNormalised,
   groupNormalised,
   kPresets,
+  leaveOneOut,
   type Preset,
   type PresetChoice,
   type PresetName,
@@ -229,6 +234,7 @@ export {
   type StagePlan,
   type StepRecord,
   type TaskMeans,
+  type TokenAdvantages,
   type TrainConfig,
   type TrainEvent,
   type TrainingRun,

@@ -238,8 +238,8 @@ async function* finishedRuns<State>(
     const run: Run<State> = { instance, index: index++, state, step: 0, failed: false, pending: [], steps: [] };
     openStep(protocol, run);
     (isOpen(run) ? open : done).push(run);
-    while (open.length >= inFlight) {
-      await play();
+    while (open.length >= inFlight || done.length >= inFlight) {
+      if (open.length >= inFlight) await play();
       yield done;
       done = [];
     }

@@ -41,7 +41,7 @@ export function meanOnly(rewards: ArrayLike<number>, groupSize: number): GroupAd
   return perGroup(rewards, groupSize, minusMean);
 }
 
-/** r - mean of the others of its group: RLOO, Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740), 2.3. */
+/** r - mean of the others of its group: RLOO, Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740). */
 export function leaveOneOut(rewards: ArrayLike<number>, groupSize: number): GroupAdvantages {
   return perGroup(rewards, groupSize, (members) => {
     const sum = members.reduce((total, reward) => total + reward, 0);

@@ -1,4 +1,13 @@
-export { groupNormalised, meanOnly } from './advantage.js';
+export {
+  batchNormalised,
+  type GroupAdvantages,
+  generalisedAdvantage,
+  groupMeanBatchNormalised,
+  groupNormalised,
+  leaveOneOut,
+  meanOnly,
+  type TokenAdvantages,
+} from './advantage.js';
 export { newestCheckpoint } from './checkpoint.js';
 export { type ResolvedConfig, resolveConfig, type TrainConfig } from './config.js';
 export { parseConfig, readConfig } from './config-file.js';

@@ -42,7 +42,7 @@ export const kPolicyLosses: Readonly<Record<PolicyLossName, PolicyLoss>> = {
 
 /**
  * -min(r A, clip(r) A): PPO, Schulman et al. 2017 (arXiv 1707.06347), eq. 7; two bounds as DAPO, Yu et al. 2025 (arXiv
- * 2503.14476), eq. 10. With `dual`, at most -dual A where A < 0: dual clip, Ye et al. 2020 (arXiv 1912.09729), eq. 5.
+ * 2503.14476), eq. 10. With `dual`, at most -dual A where A < 0: dual clip, Ye et al. 2020 (arXiv 1912.09729).
  */
 export function clippedSurrogate(
   logprob: ArrayLike<number>,

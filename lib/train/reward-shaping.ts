@@ -16,7 +16,7 @@ export function overlongPenalty(
 
 /**
  * -coefficient times the sum of the KL estimates of a completion's tokens, under the policy that sampled it: the KL term "in the
- * reward" (Stiennon et al. 2020, arXiv 2009.01325, 3.4; RLOO, arXiv 2402.14740, eq. 1). To be added to the reward.
+ * reward" (Stiennon et al. 2020, arXiv 2009.01325, 3.4; RLOO, arXiv 2402.14740). To be added to the reward.
  */
 export function divergencePenalty(
   sampled: ArrayLike<number>,

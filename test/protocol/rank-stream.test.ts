@@ -73,6 +73,18 @@ describe('rankStream', () => {
     expect(full).toBeGreaterThan(asked.length / 2);
   });
 
+  it('gives instances that need no question at once, before the source is empty', async () => {
+    let drawn = 0;
+    function* source() {
+      for (; drawn < 100; drawn++) yield instanceOf(1, `q${drawn}`);
+    }
+    for await (const { calls } of rankStream(protocol, source(), generate, { inFlight: 5 })) {
+      expect(calls).toBe(0);
+      if (drawn < 10) return;
+    }
+    expect.unreachable();
+  });
+
   it('tells of every call before the results that it led to', async () => {
     const calls: RankingCall[] = [];
     const onRound = async (round: readonly RankingCall[]): Promise<void> => {
