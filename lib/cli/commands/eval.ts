@@ -1,41 +1,28 @@
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { writeFileAtomic } from '../../data/atomic-file.js';
 import { loadInstances } from '../../data/instances.js';
 import { writeJsonLines } from '../../data/jsonl.js';
 import { evaluate, formatTable, type MeasureResult, type ModelEvaluation, percent } from '../../eval/index.js';
-import type { MalformedPolicy, TokenUsage } from '../../protocol/index.js';
+import type { TokenUsage } from '../../protocol/index.js';
 import type { RankingInstance } from '../../types.js';
 import { evaluateBaselines, readBaselineData } from '../baselines.js';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
-import {
-  addEngineOptions,
-  type DTypeOption,
-  dtypeOption,
-  type EngineOptions,
-  integerFrom,
-  numberWithin,
-} from '../options.js';
+import { addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions, integerFrom } from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
 import { addProtocolOptions, type ProtocolOptions, rankingProtocol } from '../protocol-option.js';
+import { addRankingOptions, type RankingOptions } from '../ranking-options.js';
 
-interface EvalOptions extends EngineOptions, ProtocolOptions {
+interface EvalOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly model: string;
   readonly data: string;
   readonly output: string;
   readonly dtype: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly seed: number;
-  readonly malformed: MalformedPolicy['policy'];
-  readonly retries: number;
 }
-
-const MAX_TEMPERATURE = 100;
 
 /** `winnow eval`: ranks every instance of a file and measures it next to chance and the baselines. */
 export function registerEval(program: Command, context: CommandContext): void {
@@ -47,17 +34,10 @@ export function registerEval(program: Command, context: CommandContext): void {
     .requiredOption('--output <dir>', 'folder for evaluation.json and rankings.jsonl')
     .option('--limit <n>', 'only the first n instances', integerFrom(1))
     .option('--train-sequences <file>', 'for baselines; default: train-sequences.jsonl beside the data')
-    .option('--max-tokens <n>', 'most new tokens of a completion', integerFrom(1), 512)
-    .option('--temperature <t>', '0 = greedy', numberWithin(0, MAX_TEMPERATURE), 0)
-    .option('--seed <s>', 'of samples, orders shown and intervals', integerFrom(0), 0)
-    .addOption(
-      new Option('--malformed <policy>', 'after a malformed completion')
-        .choices(['keep_order', 'retry', 'fail'])
-        .default('keep_order'),
-    )
-    .option('--retries <n>', 'repetitions of the policy retry', integerFrom(0), 1)
     .addOption(dtypeOption());
-  addEngineOptions(addProtocolOptions(command)).action((options: EvalOptions) => runEval(options, context));
+  addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: EvalOptions) =>
+    runEval(options, context),
+  );
 }
 
 async function runEval(options: EvalOptions, context: CommandContext): Promise<void> {
