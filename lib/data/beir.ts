@@ -1,5 +1,4 @@
 /** BEIR folders: corpus.jsonl, queries.jsonl and qrels/<split>.tsv. */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WinnowError } from '../errors.js';
 import { DistinctIds } from './distinct-ids.js';
@@ -7,6 +6,7 @@ import { fieldError } from './fields.js';
 import { asId, asObject, asString, type JsonObject } from './json-fields.js';
 import { readJsonLines } from './jsonl.js';
 import { loadBeirQrels, type Qrels } from './qrels.js';
+import { listFolder } from './reading.js';
 import type { TextDocument, TextQuery } from './text-records.js';
 
 const code = 'ERR_DATA_COLLECTION';
@@ -51,28 +51,21 @@ export interface BeirFolder {
   qrels(split: string): Promise<Qrels>;
 }
 
+const expected = 'a BEIR folder with corpus.jsonl, queries.jsonl and qrels/';
+
 /** Opens a BEIR folder and looks what is there. @throws WinnowError ERR_DATA_SOURCE */
 export async function openBeirFolder(folder: string): Promise<BeirFolder> {
-  const list = async (path: string): Promise<string[]> => {
-    try {
-      return (await readdir(path)).sort();
-    } catch (cause) {
-      throw new WinnowError('ERR_DATA_SOURCE', `${path} cannot be listed`, {
-        expected: 'a BEIR folder with corpus.jsonl, queries.jsonl and qrels/',
-        received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-        cause,
-      });
-    }
-  };
-  const names = await list(folder);
+  const names = await listFolder(folder, expected);
   const missing = ['corpus.jsonl', 'queries.jsonl', 'qrels'].find((name) => !names.includes(name));
   if (missing !== undefined) {
     throw new WinnowError('ERR_DATA_SOURCE', `${folder} lacks ${missing}`, {
-      expected: 'a BEIR folder with corpus.jsonl, queries.jsonl and qrels/',
+      expected,
       received: names.join(', ') || 'an empty folder',
     });
   }
-  const splits = (await list(join(folder, 'qrels'))).flatMap((name) => name.match(/^(.+)\.tsv$/)?.[1] ?? []);
+  const splits = (await listFolder(join(folder, 'qrels'), expected)).flatMap(
+    (name) => name.match(/^(.+)\.tsv$/)?.[1] ?? [],
+  );
   return {
     corpus: () => readBeirCorpus(join(folder, 'corpus.jsonl')),
     queries: () => readBeirQueries(join(folder, 'queries.jsonl')),

@@ -1,8 +1,8 @@
-import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { WinnowError } from '../errors.js';
 import { decodeHtmlEntities } from '../text/html-entities.js';
 import { holdsHistoryLists, readCandidateLists, readHistoryLists } from './history-lists.js';
+import { listFolder } from './reading.js';
 import { openRecboleFile } from './recbole.js';
 
 /** Who took what in which order, and the titles of the things. */
@@ -18,18 +18,6 @@ export interface Interactions {
   readonly repeatedCount: number;
   /** Item ids by user from the folder's one *.random file, where it has one. */
   readonly candidateLists?: ReadonlyMap<string, readonly string[]>;
-}
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (cause) {
-    throw new WinnowError('ERR_DATA_SOURCE', `${folder} cannot be listed`, {
-      expected: 'a folder with RecBole atomic files',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
-  }
 }
 
 function onlyFileEndingIn(folder: string, names: readonly string[], ending: string): string {
@@ -122,7 +110,7 @@ async function historyListFiles(folder: string, names: readonly string[]): Promi
  * @throws WinnowError ERR_DATA_SOURCE, ERR_DATA_RECBOLE
  */
 export async function readInteractions(folder: string): Promise<Interactions> {
-  const names = await listFolder(folder);
+  const names = await listFolder(folder, 'a folder with RecBole atomic files');
   const itemFile = onlyFileEndingIn(folder, names, '.item');
   const lists = await historyListFiles(folder, names);
   const name = lists ? basename(itemFile, '.item') : basename(onlyFileEndingIn(folder, names, '.inter'), '.inter');

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { WinnowError } from '../errors.js';
 import type { JsonLine } from './jsonl.js';
+import { unreadable } from './reading.js';
 
 const code = 'ERR_DATA_JSONL';
 const quote = 0x22;
@@ -88,11 +89,7 @@ export async function* readJsonArray(path: string): AsyncGenerator<JsonLine> {
     }
   } catch (cause) {
     if (cause instanceof WinnowError) throw cause;
-    throw new WinnowError(code, `${path} cannot be read`, {
-      expected: 'a readable file',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
+    throw unreadable(path, code, cause);
   }
   if (splitter.state !== 'after') throw fail('ends before the array does');
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { WinnowError } from '../errors.js';
+import { unreadable } from './reading.js';
 
 /**
  * The value of a whole JSON file; for files of instances and rows use JSON Lines, which is streamed.
@@ -11,11 +12,7 @@ export async function readJsonFile(path: string, code: string): Promise<unknown>
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    throw new WinnowError(code, `${path} cannot be read`, {
-      expected: 'a readable file',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
+    throw unreadable(path, code, cause);
   }
   let text: string;
   try {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { WinnowError } from '../errors.js';
+import { unreadable } from './reading.js';
 
 export interface Line {
   /** From 1. */
@@ -52,11 +53,7 @@ export async function* readLines(path: string, code: string): AsyncGenerator<Lin
     }
   } catch (cause) {
     if (cause instanceof WinnowError) throw cause;
-    throw new WinnowError(code, `${path} cannot be read`, {
-      expected: 'a readable file',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
+    throw unreadable(path, code, cause);
   }
   if (pendingBytes > 0) yield decode(Buffer.concat(pending));
 }

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WinnowError } from '../errors.js';
 import { readCsv } from './csv.js';
@@ -6,6 +5,7 @@ import { GraphrouterQueries, graphrouterColumns, readModelDescriptions } from '.
 import { readJsonArray } from './json-array.js';
 import { readJsonFile } from './json-file.js';
 import { llmrouterQuery } from './llmrouter.js';
+import { listFolder } from './reading.js';
 import { addRouterbenchRow, routerbenchModels } from './routerbench.js';
 import { type RoutingQuery, type RoutingTable, routingError } from './routing.js';
 
@@ -55,18 +55,6 @@ async function readJson(path: string, found: Found): Promise<void> {
   }
 }
 
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => /\.(csv|json)$/.test(name)).sort();
-  } catch (cause) {
-    throw new WinnowError('ERR_DATA_SOURCE', `${folder} cannot be listed`, {
-      expected: 'a folder with routing tables',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
-  }
-}
-
 /**
  * Reads every .csv and .json file of a folder: GraphRouter's router_data.csv, RouterBench's wide tables or LLMRouter's questions,
  * one format a folder, beside descriptions of the models as JSON objects.
@@ -74,7 +62,7 @@ async function listFolder(folder: string): Promise<string[]> {
  * @throws WinnowError ERR_DATA_SOURCE, ERR_DATA_ROUTING, ERR_DATA_CSV, with file, line and field
  */
 export async function readRoutingFolder(folder: string): Promise<RoutingTable> {
-  const files = await listFolder(folder);
+  const files = (await listFolder(folder, 'a folder with routing tables')).filter((name) => /\.(csv|json)$/.test(name));
   const found: Found = {
     graphrouter: new GraphrouterQueries(),
     routerbench: new Map(),

@@ -1,10 +1,10 @@
 /** Folders of passages and judgements -> pools of one query each, whatever the format. */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openBeirFolder } from '../data/beir.js';
 import { type JsonLine, readJsonLines } from '../data/jsonl.js';
 import { readParquetRows } from '../data/parquet.js';
 import { msMarcoPool, type PassagePool, tevatronPool } from '../data/passage-pools.js';
+import { listFolder } from '../data/reading.js';
 import { WinnowError } from '../errors.js';
 import { beirPools } from './beir-pools.js';
 import { trecPools } from './trec-pools.js';
@@ -29,18 +29,6 @@ export interface PassageSource {
 
 const expected =
   'MS MARCO v1.1 or Tevatron *.parquet, Tevatron *.jsonl, a BEIR folder, or qrels* beside rank_llm requests or a TREC run';
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (cause) {
-    throw new WinnowError('ERR_DATA_SOURCE', `${folder} cannot be listed`, {
-      expected,
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
-  }
-}
 
 /** By the beginning of a file's name, as Hugging Face names them. */
 function sideOf(name: string): 'train' | 'test' | undefined {
@@ -96,7 +84,7 @@ async function rowSource(folder: string, names: readonly string[]): Promise<Pass
 
 /** Finds out what a folder holds. @throws WinnowError ERR_DATA_SOURCE, and at reading ERR_DATA_* with file, line and field */
 export async function openPassageSource(folder: string): Promise<PassageSource> {
-  const names = await listFolder(folder);
+  const names = await listFolder(folder, expected);
   if (names.includes('corpus.jsonl') && names.includes('queries.jsonl')) {
     const beir = await openBeirFolder(folder);
     const files = ['corpus.jsonl', 'queries.jsonl', ...beir.splits.map((split) => `qrels/${split}.tsv`)];

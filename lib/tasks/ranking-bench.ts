@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fieldError, type Place, quoted } from '../data/fields.js';
 import { readJsonArray } from '../data/json-array.js';
 import { asArray, asObject, asString } from '../data/json-fields.js';
 import { type JsonLine, readJsonLines } from '../data/jsonl.js';
 import { readParquetRows } from '../data/parquet.js';
+import { listFolder } from '../data/reading.js';
 import { WinnowError } from '../errors.js';
 import { decodeHtmlEntities } from '../text/html-entities.js';
 import type { Candidate, RankingInstance } from '../types.js';
@@ -133,18 +133,6 @@ export function rankingBenchInstance({ number, value }: JsonLine, path: string, 
   });
 }
 
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (cause) {
-    throw new WinnowError('ERR_DATA_SOURCE', `${folder} cannot be listed`, {
-      expected: 'a folder of Ranking-bench',
-      received: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      cause,
-    });
-  }
-}
-
 function rowsOf(path: string): AsyncGenerator<JsonLine> {
   if (path.endsWith('.parquet')) return readParquetRows(path, ['problem', 'candidates', 'gt', 'task_name']);
   return path.endsWith('.jsonl') ? readJsonLines(path) : readJsonArray(path);
@@ -169,8 +157,12 @@ export async function readRankingBench(
     'direct or iterative',
     config,
   );
-  const folder = (await listFolder(source)).includes(config) ? join(source, config) : source;
-  const files = (await listFolder(folder)).filter((name) => /^(?:train|test).*\.(?:parquet|jsonl|json)$/.test(name));
+  const folder = (await listFolder(source, 'a folder of Ranking-bench')).includes(config)
+    ? join(source, config)
+    : source;
+  const files = (await listFolder(folder, 'a folder of Ranking-bench')).filter((name) =>
+    /^(?:train|test).*\.(?:parquet|jsonl|json)$/.test(name),
+  );
   if (files.length === 0) {
     throw new WinnowError('ERR_DATA_SOURCE', `${folder} holds no rows`, {
       expected: 'train* and test* files, .parquet, .jsonl or .json',

@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   loadQrels,
   loadRun,
@@ -16,28 +15,12 @@ import {
   writeRankLlmResults,
 } from '../../lib/data/index.js';
 import { readJsonArray } from '../../lib/data/json-array.js';
+import { at, collect, temporaryFolder } from './support.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'winnow-collections-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { folder, file } = temporaryFolder('collections');
 const real = fileURLToPath(new URL('../../../shared/data/passage/', import.meta.url));
 const isThere = existsSync(real);
 if (!isThere) console.log('skipped: no development data, so real files are not read');
-
-let count = 0;
-function file(content: string | Uint8Array): string {
-  const path = join(folder, `file-${count++}`);
-  writeFileSync(path, content);
-  return path;
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
-const at = (code: string, line: number, field: string) =>
-  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(`:${line}: ${field}`)) });
 
 describe('MS MARCO tables', () => {
   it('are read with CRLF and blank lines', async () => {

@@ -1,28 +1,15 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { writeFileAtomic, writeFileAtomicSync } from '../../lib/data/atomic-file.js';
 import { loadInstances, readInstances, validateInstance, writeInstances } from '../../lib/data/instances.js';
 import { readJsonLines, writeJsonLines } from '../../lib/data/jsonl.js';
 import { readLines } from '../../lib/data/lines.js';
 import { openRecboleFile } from '../../lib/data/recbole.js';
 import type { RankingInstance } from '../../lib/types.js';
+import { collect, temporaryFolder } from './support.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'winnow-data-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(name: string, content: string | Uint8Array): string {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
+const { folder, namedFile: file } = temporaryFolder('data');
 
 describe('readLines', () => {
   it('splits at LF and CRLF only, across chunks, and drops a byte-order mark', async () => {

@@ -1,26 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { KeyedLines } from '../../lib/data/keyed-lines.js';
 import { loadTexts, readPassages, readQueries } from '../../lib/data/text-lookup.js';
+import { collect, temporaryFolder } from './support.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'winnow-keyed-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { folder, namedFile: fileOf } = temporaryFolder('keyed');
 
 const keyOf = (text: string): string => text.split(' ')[0] as string;
-
-function fileOf(name: string, text: string): string {
-  const path = join(folder, name);
-  writeFileSync(path, text);
-  return path;
-}
-
-async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const value of values) all.push(value);
-  return all;
-}
 
 test('appends, is opened again, and is put in order', async () => {
   const path = join(folder, 'new', 'lines');

@@ -1,7 +1,6 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   formatRunLines,
   loadBeirQrels,
@@ -14,26 +13,9 @@ import {
   writeQrels,
   writeRun,
 } from '../../lib/data/index.js';
+import { at, collect, temporaryFolder } from './support.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'winnow-trec-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-let count = 0;
-function file(content: string | Uint8Array): string {
-  const path = join(folder, `file-${count++}`);
-  writeFileSync(path, content);
-  return path;
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
-/** An error with this code whose message holds the line and the field. */
-const at = (code: string, line: number, field: string) =>
-  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(`:${line}: ${field}`)) });
+const { folder, file } = temporaryFolder('trec');
 
 describe('runs', () => {
   it('are read in any order, with CRLF, tabs, blank lines, comments and more fields', async () => {

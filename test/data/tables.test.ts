@@ -1,26 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readCsv } from '../../lib/data/csv.js';
 import { readJsonFile } from '../../lib/data/json-file.js';
 import { readParquetRows } from '../../lib/data/parquet.js';
 import { parsePythonStrings } from '../../lib/data/python-literal.js';
+import { collect, temporaryFolder } from './support.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'winnow-tables-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { folder, namedFile: file } = temporaryFolder('tables');
 const fixtures = join(import.meta.dirname, '../fixtures/parquet');
-
-function file(name: string, content: string | Uint8Array): string {
-  writeFileSync(join(folder, name), content);
-  return join(folder, name);
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
 
 describe('CSV', () => {
   it('reads quotes, commas, line breaks, CRLF, empty fields and blank lines, with the line of each row', async () => {
