@@ -60,8 +60,8 @@ int32_t ActivationCache::keep(int32_t parent, int64_t row, std::span<const int32
 }
 
 std::optional<std::vector<int32_t>> ActivationCache::find(const TokenForest& forest) const {
-  std::vector<int32_t> rows(forest.tokens.size());
   if (nodes_.empty()) return std::nullopt;
+  std::vector<int32_t> rows(forest.tokens.size());
   for (const ForestSegment& segment : forest.segments) {
     int32_t node = kRoot;
     if (segment.parent >= 0) {

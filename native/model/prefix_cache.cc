@@ -34,13 +34,17 @@ KeyValueStore& PrefixCache::begin(int64_t blocks, int64_t kept) {
 }
 
 void PrefixCache::clear() {
-  for (const Node& each : nodes_)
-    for (size_t i = each.shares_first_block ? 1 : 0; i < each.blocks.size(); ++i)
-      store_->give_block(each.blocks[i]);
+  for (const Node& each : nodes_) give_back_blocks(each);
   nodes_.clear();
   roots_.clear();
   unused_.clear();
-  kept_blocks_ = 0;
+}
+
+void PrefixCache::give_back_blocks(const Node& from) {
+  for (size_t i = from.shares_first_block ? 1 : 0; i < from.blocks.size(); ++i) {
+    store_->give_block(from.blocks[i]);
+    --kept_blocks_;
+  }
 }
 
 int32_t PrefixCache::child_with(int32_t parent, int32_t token) {
@@ -156,10 +160,7 @@ bool PrefixCache::evict_one() {
 
 void PrefixCache::remove(int32_t index) {
   Node& leaf = node(index);
-  for (size_t i = leaf.shares_first_block ? 1 : 0; i < leaf.blocks.size(); ++i) {
-    store_->give_block(leaf.blocks[i]);
-    --kept_blocks_;
-  }
+  give_back_blocks(leaf);
   std::erase(children_of(leaf.parent), index);
   leaf.tokens.clear();
   leaf.blocks.clear();

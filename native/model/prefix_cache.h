@@ -64,6 +64,7 @@ class PrefixCache {
   int32_t add_node(Node fresh);
   void split(int32_t index, int32_t position);
   bool evict_one();
+  void give_back_blocks(const Node& from);  // those that are its own
   void remove(int32_t index);
 
   Context& context_;

@@ -147,12 +147,16 @@ class GradientPass {
     const ForwardBatch batch = plan_batch(forest, lease);
     const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
     std::optional<GatheredActivations> cached;
+    ActivationSource* activations = nullptr;
     if (planned.cached_rows) {
-      cached.emplace(workspace.activation_cache(), workspace, batch, store, *planned.cached_rows);
-      model_.final_norm(hidden, *cached);
+      activations =
+          &cached.emplace(workspace.activation_cache(), workspace, batch, store, *planned.cached_rows);
+      model_.final_norm(hidden, *activations);
       result_.cached_tokens += rows;
     } else {
-      model_.forward(batch, store, hidden, &workspace.activations(rows));
+      Activations& own = workspace.activations(rows);
+      model_.forward(batch, store, hidden, &own);
+      activations = &own;
     }
     const double forward_end = seconds();
 
@@ -161,10 +165,7 @@ class GradientPass {
     run_head(hidden, dhidden, loss_entries(sequences_, planned.members, forest, inputs_.weight));
     const double head_end = seconds();
     cancel_.throw_if_cancelled();
-    if (cached)
-      model_.backward(batch, store, dhidden, *cached);
-    else
-      model_.backward(batch, store, dhidden, workspace.activations(rows));
+    model_.backward(batch, store, dhidden, *activations);
 
     result_.forest_tokens += rows;
     result_.sequence_tokens += forest.sequence_offsets.back();
