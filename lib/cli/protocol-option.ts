@@ -35,7 +35,7 @@ export function addProtocolOptions(command: Command): Command {
   return command
     .addOption(new Option('--protocol <name>', 'how the ranker is asked').choices(protocolNames).default('exclusion'))
     .option('--protocol-option <key=value>', 'an option of the protocol, see docs/protocols.md; repeatable', readOption)
-    .option('--wording <name>', 'of the prompts, e.g. labels, compact, compact-phrases')
+    .option('--wording <name>', 'of the prompts, e.g. labels, compact')
     .option('--compat <name>', 'as a reference does it, e.g. r1-ranker or llm-rankers')
     .option(
       '--thoughts <file>',

@@ -1,11 +1,11 @@
 import { WinnowError } from '../errors.js';
-import { compactWording, labelWording } from './label-wording.js';
+import { type CompactName, compactWording, labelWording } from './label-wording.js';
 import type { Wording } from './wording.js';
 
 /** The wordings that fit any task and any question. */
-export type CommonWording = 'labels' | 'compact' | 'compact-phrases';
+export type CommonWording = 'labels' | CompactName;
 
-export const commonWordings: readonly CommonWording[] = ['labels', 'compact', 'compact-phrases'];
+export const commonWordings: readonly CommonWording[] = ['labels', 'compact', 'compact-names', 'compact-phrases'];
 
 /**
  * A wording by its name: one of the common ones, or one that the protocol adds.
@@ -14,8 +14,7 @@ export const commonWordings: readonly CommonWording[] = ['labels', 'compact', 'c
  */
 export function wordingNamed(name: string, own: Readonly<Record<string, () => Wording>> = {}): Wording {
   if (name === 'labels') return labelWording;
-  if (name === 'compact') return compactWording(false);
-  if (name === 'compact-phrases') return compactWording(true);
+  if (name === 'compact' || name === 'compact-names' || name === 'compact-phrases') return compactWording(name);
   const make = Object.hasOwn(own, name) ? own[name] : undefined;
   if (make !== undefined) return make();
   throw new WinnowError('ERR_PROTOCOL_OPTION', 'there is no such wording', {

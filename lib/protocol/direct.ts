@@ -6,7 +6,7 @@ import { type ListQuestion, type ListQuestionOptions, listQuestion, listQuestion
 import { type R1Variant, r1Wording } from './r1-wording.js';
 
 export interface DirectOptions extends ListQuestionOptions {
-  /** 'labels' (default) for instruction-tuned models; 'compact' and 'compact-phrases' for from-scratch word-level models. */
+  /** 'labels' (default) for instruction-tuned models; the compact ones for from-scratch word-level models. */
   readonly wording?: CommonWording | undefined;
   /** The reference's prompts with names instead of labels; takes the place of `wording`. */
   readonly compat?: 'r1-ranker' | undefined;

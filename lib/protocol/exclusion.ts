@@ -19,7 +19,7 @@ import { type CaseSizes, expandTrainingCases, type TrainingCase } from './traini
 import type { Wording } from './wording.js';
 
 export interface ExclusionOptions {
-  /** 'labels' (default) for instruction-tuned models; 'compact' and 'compact-phrases' for from-scratch word-level models. */
+  /** 'labels' (default) for instruction-tuned models; the compact ones for from-scratch word-level models. */
   readonly wording?: CommonWording | undefined;
   /** The reference's prompts with names instead of labels; takes the place of `wording`. */
   readonly compat?: 'r1-ranker' | undefined;

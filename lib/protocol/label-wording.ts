@@ -87,22 +87,31 @@ export function writePhrase(text: string): string {
   return ` |${neutralise(text).replaceAll('|', '/')}|`;
 }
 
+/** Which texts are written `|text|`, one token of a tokenizer of `buildWordTokenizer` each: none, the candidates', or all. */
+export type CompactName = 'compact' | 'compact-names' | 'compact-phrases';
+
+/** How the compact wordings write a line of the context, and a candidate. */
+export function compactWriters(name: CompactName): Record<'contextLine' | 'candidate', (text: string) => string> {
+  const inWords = (text: string): string => ` ${neutralise(text)}`;
+  return {
+    contextLine: name === 'compact-phrases' ? writePhrase : (text) => `${inWords(text)} ;`,
+    candidate: name === 'compact' ? inWords : writePhrase,
+  };
+}
+
 /**
  * Few tokens, for from-scratch models with a tokenizer of `buildWordTokenizer`: every word has one space before it, so that it
  * is the same token wherever it stands; past items end in ` ;`, candidates follow their label. It says nothing of what is
  * asked: such a model knows one question, the one that it is trained on.
- *
- * @param phrases texts are written `|text|`, which that tokenizer keeps as one token each
  */
-export function compactWording(phrases: boolean): Wording {
-  const write = (text: string): string => (phrases ? writePhrase(text) : ` ${neutralise(text)}`);
-  const ending = phrases ? '' : ' ;';
+export function compactWording(name: CompactName): Wording {
+  const { contextLine, candidate } = compactWriters(name);
   return {
-    name: phrases ? 'compact-phrases' : 'compact',
+    name,
     labelled: true,
     build(instance, shown) {
-      const past = contextLines(instance.context).map((line) => write(line) + ending);
-      const candidates = shown.map(({ label, text }) => ` [${label}]${write(text)}`);
+      const past = contextLines(instance.context).map(contextLine);
+      const candidates = shown.map(({ label, text }) => ` [${label}]${candidate(text)}`);
       return {
         messages: [{ role: 'user', content: `${past.join('')}\n${candidates.join('')}\n` }],
         prefix: '<think>',

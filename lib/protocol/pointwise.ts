@@ -4,7 +4,7 @@ import { RandomStream } from '../random.js';
 import type { Answer, Completion, Prompt, Protocol, RankingInstance, Reward } from '../types.js';
 import { type CommonWording, commonWordings } from './choose-wording.js';
 import { parseFormat } from './completion-format.js';
-import { describeTask, writePhrase } from './label-wording.js';
+import { compactWriters, describeTask } from './label-wording.js';
 import { contextLines, neutralise } from './labels.js';
 import { chooseCandidates, gradesById } from './shown.js';
 import type { CaseSizes, TrainingCase } from './training-cases.js';
@@ -70,10 +70,8 @@ function instructions({ stated, choices, maximum }: Settings): string {
 function messagesFor(settings: Settings, instance: RankingInstance, text: string): Prompt['messages'] {
   const past = contextLines(instance.context);
   if (settings.wording !== 'labels') {
-    const phrases = settings.wording === 'compact-phrases';
-    const write = (line: string): string => (phrases ? writePhrase(line) : ` ${neutralise(line)}`);
-    const lines = past.map((line) => write(line) + (phrases ? '' : ' ;'));
-    return [{ role: 'user', content: `${lines.join('')}\n${write(text)}\n` }];
+    const { contextLine, candidate } = compactWriters(settings.wording);
+    return [{ role: 'user', content: `${past.map(contextLine).join('')}\n${candidate(text)}\n` }];
   }
   const { context, noun, property } = describeTask(instance);
   const question = settings.stated

@@ -105,6 +105,7 @@ const entries: Readonly<Record<string, TaskEntry>> = {
           'missing',
           'allTied',
           'candidateText',
+          'queryWords',
           'testShare',
         ],
         build: (options, { countTokens }) =>

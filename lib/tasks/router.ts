@@ -36,10 +36,13 @@ export interface RouterOptions {
   readonly allTied?: 'drop' | 'keep';
   /** What a candidate's text is: its name, or the name with what is known of it, price included. Default 'described'. */
   readonly candidateText?: 'described' | 'name';
+  /** Only the last so many words of a request are shown, for models of a short context: worked examples stand before the question. */
+  readonly queryWords?: number;
 }
 
-interface Settings extends Required<Omit<RouterOptions, 'queries'>> {
+interface Settings extends Required<Omit<RouterOptions, 'queries' | 'queryWords'>> {
   readonly queries: number | undefined;
+  readonly queryWords: number | undefined;
 }
 
 function settle(task: RouterTaskName, options: RouterOptions): Settings {
@@ -53,9 +56,11 @@ function settle(task: RouterTaskName, options: RouterOptions): Settings {
     missing: options.missing ?? 'candidate',
     allTied: options.allTied ?? 'drop',
     candidateText: options.candidateText ?? 'described',
+    queryWords: options.queryWords,
   };
   requireShare(task, 'testShare', settings.testShare);
   if (settings.queries !== undefined) requireCount(task, 'queries', settings.queries, 2);
+  if (settings.queryWords !== undefined) requireCount(task, 'queryWords', settings.queryWords, 1);
   for (const name of ['effectWeight', 'costWeight'] as const) {
     requireOption(
       task,
@@ -104,6 +109,12 @@ function describeModels(table: RoutingTable, training: readonly RoutingQuery[]):
   );
 }
 
+/** The end of `text` from its `count`th last word on, white space inside it as it was. */
+function lastWords(text: string, count: number): string {
+  const words = [...text.matchAll(/\S+/g)];
+  return text.slice(words.at(-count)?.index ?? 0);
+}
+
 function makeInstance(query: RoutingQuery, maker: Maker): RankingInstance | undefined {
   const { task, table, settings, counts } = maker;
   const weights = { effect: settings.effectWeight, cost: settings.costWeight };
@@ -136,7 +147,7 @@ function makeInstance(query: RoutingQuery, maker: Maker): RankingInstance | unde
   return {
     id: `${task}/${query.id}`,
     task,
-    context: `${objectiveLine(weights)}\n${query.query}`,
+    context: `${objectiveLine(weights)}\n${settings.queryWords === undefined ? query.query : lastWords(query.query, settings.queryWords)}`,
     candidates: shown.map((model) => ({ id: model, text: text(model) })),
     relevance: shown.map((model) => (right.includes(model) ? 1 : 0)),
     meta: {

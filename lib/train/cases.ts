@@ -3,6 +3,7 @@ import type { AnyProtocol } from '../protocol/index.js';
 import { stableKey } from '../random.js';
 import type { Prompt, Protocol, RankingInstance } from '../types.js';
 import { DataOrder, MixedOrder, type MixturePart } from './data-order.js';
+import type { Judgement } from './data-source.js';
 
 export interface PromptCase {
   readonly instance: RankingInstance;
@@ -98,6 +99,18 @@ export class CaseSource {
 
 export function canDemonstrate(protocol: AnyProtocol): protocol is DemonstratingProtocol {
   return typeof (protocol as Partial<DemonstratingProtocol>).demonstrationText === 'function';
+}
+
+/** The completion of a teacher: what the protocol answers from its order, and the thought that leads there. */
+export function demonstrationText(
+  protocol: DemonstratingProtocol,
+  { bestFirst, thought }: Judgement,
+  instance: RankingInstance,
+  prompt: Prompt,
+): string {
+  const write = (text: string): string => protocol.demonstrationText(instance, prompt, text, bestFirst);
+  const answer = protocol.parse(prompt, { text: write(''), stop: 'stop_token' });
+  return write(thought(answer.ok ? answer.ids : []));
 }
 
 export function canExpand(protocol: AnyProtocol): protocol is ExpandingProtocol {

@@ -126,8 +126,8 @@ const kSft = z.strictObject({
     .strictObject({
       /** Share of the demonstrations whose judgements are random. */
       corruptShare: kFraction.default(0),
-      /** `scores` (recommendation tasks): a grade for every candidate shown; see graded-thought.ts. */
-      thought: z.enum(['none', 'scores']).default('none'),
+      /** `names`: the texts of the candidates that the answer names. `scores` (recommendation tasks): a grade for every candidate shown. */
+      thought: z.enum(['none', 'names', 'scores']).default('none'),
     })
     .default({ corruptShare: 0, thought: 'none' }),
   sizes: kSizes.optional(),

@@ -1,6 +1,7 @@
 /** The instances of a run, from a task that builds them or from files, and what a teacher would answer on them. */
 import { loadInstances, readInteractions } from '../data/index.js';
 import { WinnowError } from '../errors.js';
+import { writePhrase } from '../protocol/index.js';
 import { RandomStream } from '../random.js';
 import { makeRecTask } from '../tasks/rec.js';
 import { demonstrate as demonstrateSynthetic, makeSyntheticTask } from '../tasks/synthetic.js';
@@ -10,21 +11,25 @@ import type { MixturePart } from './data-order.js';
 import { coOccurrenceGrader, type Grader, gradedThought, kGrades } from './graded-thought.js';
 import { mixSources } from './mixture.js';
 
-/**
- * What a teacher thinks of the candidates of `prompt`: a thought, and their order, which each protocol answers from in its own way.
- * The draws depend on the seed, the instance and `key` alone.
- */
-export type Demonstrator = (
-  instance: RankingInstance,
-  prompt: Prompt,
-  key: number,
-) => { readonly thought: string; readonly bestFirst: readonly string[] };
+/** What a teacher thinks of the candidates of a prompt. */
+export interface Judgement {
+  /** All that are shown; each protocol answers from it in its own way. */
+  readonly bestFirst: readonly string[];
+  /** What is written before an answer that names these candidates. */
+  readonly thought: (answerIds: readonly string[]) => string;
+}
+
+/** The draws depend on the seed, the instance and `key` alone. */
+export type Demonstrator = (instance: RankingInstance, prompt: Prompt, key: number) => Judgement;
 
 export interface DemonstrationOptions {
   /** Share of the demonstrations whose judgements are random, 0 to 1. */
   readonly corruptShare: number;
-  /** `scores`: see graded-thought.ts; the recommendation tasks alone know it. The synthetic task has thoughts of its own. */
-  readonly thought: 'none' | 'scores';
+  /**
+   * `names`: the texts of the candidates that the answer names, in its order. `scores`: see graded-thought.ts; the recommendation tasks
+   * alone know it. The synthetic task has thoughts of its own and takes `none` alone.
+   */
+  readonly thought: 'none' | 'names' | 'scores';
 }
 
 export interface TrainingData {
@@ -63,24 +68,32 @@ export async function loadTrainingData({ task, mixture, ...files }: DataConfig, 
   return { train, test, trainSequences: [], demonstrator: plainDemonstrator };
 }
 
-function syntheticDemonstrator({ corruptShare }: DemonstrationOptions, seed: number): Demonstrator {
+function refuseThought(thought: string, expected: string, hint: string): never {
+  throw new WinnowError('ERR_CONFIG', `this data has no demonstrations with the thought ${thought}`, {
+    expected: `thought: ${expected}`,
+    received: thought,
+    hint,
+  });
+}
+
+function syntheticDemonstrator({ corruptShare, thought: kind }: DemonstrationOptions, seed: number): Demonstrator {
+  if (kind !== 'none') refuseThought(kind, 'none', 'the synthetic task has thoughts of its own');
   return (instance, prompt, key) => {
     const { thought, answerId, keptIds } = demonstrateSynthetic(instance, prompt, { corruptShare, seed, key });
     const shown = [...prompt.labels.values()].filter((id) => id !== answerId);
     const kept = shown.filter((id) => keptIds.includes(id));
-    return { thought, bestFirst: [...kept, ...shown.filter((id) => !keptIds.includes(id)), answerId] };
+    return { thought: () => thought, bestFirst: [...kept, ...shown.filter((id) => !keptIds.includes(id)), answerId] };
   };
 }
 
-/** No thought, and the order by relevance, ties at random; all of it at random in a corrupt demonstration. */
-function plainDemonstrator({ corruptShare, thought }: DemonstrationOptions, seed: number): Demonstrator {
-  if (thought !== 'none') {
-    throw new WinnowError('ERR_CONFIG', `this data has no demonstrations with the thought ${thought}`, {
-      expected: 'thought: none',
-      received: thought,
-      hint: 'grades need the sequences of a recommendation task',
-    });
-  }
+function nameThought({ candidates }: RankingInstance, answerIds: readonly string[]): string {
+  const texts = new Map(candidates.map(({ id, text }) => [id, text]));
+  return answerIds.map((id) => writePhrase(texts.get(id) ?? id)).join('');
+}
+
+/** The order by relevance, ties at random; all of it at random in a corrupt demonstration. */
+function plainDemonstrator({ corruptShare, thought: kind }: DemonstrationOptions, seed: number): Demonstrator {
+  if (kind === 'scores') refuseThought(kind, 'none or names', 'grades need the sequences of a recommendation task');
   return (instance, prompt, key) => {
     const random = new RandomStream(seed, 'demonstration', instance.id, key);
     const grades = new Map(instance.candidates.map(({ id }, index) => [id, instance.relevance[index] ?? 0]));
@@ -91,7 +104,10 @@ function plainDemonstrator({ corruptShare, thought }: DemonstrationOptions, seed
     const last = random.pick(corrupt ? shown : shown.filter((id) => gradeOf(id) === least));
     const others = random.shuffled(shown.filter((id) => id !== last));
     const ordered = corrupt ? others : others.sort((a, b) => gradeOf(b) - gradeOf(a));
-    return { thought: '', bestFirst: [...ordered, last] };
+    return {
+      thought: (answerIds) => (kind === 'names' ? nameThought(instance, answerIds) : ''),
+      bestFirst: [...ordered, last],
+    };
   };
 }
 
@@ -102,14 +118,15 @@ function gradingDemonstrator(
 ): TrainingData['demonstrator'] {
   let grader: Grader | undefined;
   return (options, seed) => {
-    if (options.thought === 'none') return plainDemonstrator(options, seed);
+    if (options.thought !== 'scores') return plainDemonstrator(options, seed);
     grader ??= coOccurrenceGrader(train, trainSequences);
     const gradesOf = grader;
     return (instance, prompt, key) => {
       const random = new RandomStream(seed, 'demonstration', instance.id, key);
       const corrupt = random.uniform() < options.corruptShare;
       const randomGrades = () => new Map(instance.candidates.map(({ id }) => [id, random.integer(kGrades)]));
-      return gradedThought(instance, prompt, corrupt ? randomGrades() : gradesOf(instance), random);
+      const graded = gradedThought(instance, prompt, corrupt ? randomGrades() : gradesOf(instance), random);
+      return { thought: () => graded.thought, bestFirst: graded.bestFirst };
     };
   };
 }

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { readJsonLines } from '../data/index.js';
 import { WinnowError } from '../errors.js';
-import { CaseSource, canDemonstrate } from './cases.js';
+import { CaseSource, canDemonstrate, demonstrationText } from './cases.js';
 import type { SftConfig } from './config.js';
 import { DataOrder } from './data-order.js';
 import type { Demonstrator } from './data-source.js';
@@ -28,11 +28,8 @@ export function demonstrationExamples(
   const cases = new CaseSource({ ...context, sizes: sizesOf(config, instances), casesPerStep: config.batch });
   return (position) => {
     const { instance, prompt, key } = cases.at(position);
-    const { thought, bestFirst } = demonstrator(instance, prompt, key);
-    return {
-      prompt: sampler.render(prompt),
-      completion: encode(protocol.demonstrationText(instance, prompt, thought, bestFirst)),
-    };
+    const text = demonstrationText(protocol, demonstrator(instance, prompt, key), instance, prompt);
+    return { prompt: sampler.render(prompt), completion: encode(text) };
   };
 }
 

@@ -13,7 +13,7 @@ import {
 import { LanguageModel, makeProtocol } from '../protocol/index.js';
 import { buildWordTokenizer, Tokenizer } from '../text/index.js';
 import type { RankingInstance } from '../types.js';
-import { type AnyProtocol, canDemonstrate } from './cases.js';
+import { type AnyProtocol, canDemonstrate, demonstrationText } from './cases.js';
 import { type Checkpoint, kOptimizerFile } from './checkpoint.js';
 import type { ResolvedConfig, ScratchConfig } from './config.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
@@ -116,8 +116,7 @@ function* trainingTexts(config: ResolvedConfig, data: TrainingData, protocol: An
       yield prompt.messages.map(({ content }) => content).join('') + prompt.prefix;
       if (!canDemonstrate(protocol)) continue;
       for (const teach of teachers) {
-        const { thought, bestFirst } = teach(instance, prompt, 0);
-        yield protocol.demonstrationText(instance, prompt, thought, bestFirst);
+        yield demonstrationText(protocol, teach(instance, prompt, 0), instance, prompt);
       }
     }
   }

@@ -210,6 +210,20 @@ describe('LLMRouter questions', () => {
     expect(named.all[0]?.candidates.map(({ text }) => text).sort()).toEqual(['x/big', 'x/small']);
   });
 
+  it('show the end of a long request alone when asked to', async () => {
+    const files = {
+      'questions.json': [1, 2, 3].map((id) => ({ ...question(id), query: `an example\nwhat is  ${id}?\n` })),
+    };
+    const shown = async (queryWords?: number): Promise<string[]> => {
+      const { all } = await build('Router-Cost', files, queryWords === undefined ? {} : { queryWords });
+      return all.map(({ context }) => context.slice(context.indexOf('\n') + 1)).sort();
+    };
+    expect(await shown(3)).toEqual(['what is  1?\n', 'what is  2?\n', 'what is  3?\n']);
+    expect(await shown(99)).toEqual(await shown());
+    expect((await build('Router-Cost', files, { queryWords: 1 })).all[0]?.meta?.query).toMatch(/^an example/);
+    await expect(build('Router-Cost', files, { queryWords: 0 })).rejects.toMatchObject({ code: 'ERR_TASK_OPTION' });
+  });
+
   it.each([
     [{ cost_list: [1] }, /has a cost_list of another length/],
     [{ cost_list: [1, null], perf_list: [1, 'x'] }, /has a perf_list\[1\] that is no finite number/],

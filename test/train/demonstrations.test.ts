@@ -1,9 +1,12 @@
 /** What a teacher shows, for each protocol that can be warmed up. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { protocolNamed } from '../../lib/protocol/index.js';
-import { CaseSource, canDemonstrate } from '../../lib/train/cases.js';
+import { CaseSource, canDemonstrate, demonstrationText } from '../../lib/train/cases.js';
 import { type DemonstrationOptions, loadTrainingData } from '../../lib/train/data-source.js';
-import type { RankingInstance } from '../../lib/types.js';
+import type { Prompt, RankingInstance } from '../../lib/types.js';
 
 const settings = { task: { name: 'synthetic' as const, users: 40, candidates: 6 } };
 
@@ -15,9 +18,9 @@ async function rewards(name: string, options: object, demonstrations: Demonstrat
   const teach = demonstrator(demonstrations, 1);
   return cases.slice(0, 60).map(({ instance, prompt, key }) => {
     if (!canDemonstrate(protocol)) throw new Error(`${name} cannot demonstrate`);
-    const { thought, bestFirst } = teach(instance, prompt, key);
-    expect([...bestFirst].sort()).toEqual([...prompt.labels.values()].sort());
-    const text = protocol.demonstrationText(instance, prompt, thought, bestFirst);
+    const judgement = teach(instance, prompt, key);
+    expect([...judgement.bestFirst].sort()).toEqual([...prompt.labels.values()].sort());
+    const text = demonstrationText(protocol, judgement, instance, prompt);
     const answer = protocol.parse(prompt, { text, stop: 'stop_token' });
     expect(answer.ok).toBe(true);
     return protocol.reward(instance as RankingInstance, prompt, answer).value;
@@ -37,4 +40,39 @@ it.each([
   for (const value of best) expect(value).toBeCloseTo(1, 12);
   const corrupt = await rewards(name, options, { corruptShare: 1, thought: 'none' });
   expect(Math.min(...corrupt)).toBeLessThan(1);
+});
+
+it('names in its thought what its answer names, in its order, and nothing else', async () => {
+  const instances: RankingInstance[] = ['p', 'q'].map((name) => ({
+    id: name,
+    task: 'Router-Cost',
+    context: 'a request',
+    candidates: ['x', 'y', 'z'].map((id) => ({ id, text: `model/${id}` })),
+    relevance: [0, 1, 0],
+  }));
+  const folder = mkdtempSync(join(tmpdir(), 'winnow-demonstrations-'));
+  const path = join(folder, 'train.jsonl');
+  writeFileSync(path, instances.map((instance) => `${JSON.stringify(instance)}\n`).join(''));
+  const { demonstrator } = await loadTrainingData({ train: path }, 1);
+  const teach = demonstrator({ corruptShare: 0, thought: 'names' }, 1);
+  const [instance] = instances as [RankingInstance];
+  const completion = (name: string): string => {
+    const protocol = protocolNamed(name, { wording: 'compact-names' });
+    if (!canDemonstrate(protocol)) throw new Error(`${name} cannot demonstrate`);
+    const [prompt] = protocol.prompts(protocol.start(instance)) as [Prompt];
+    return demonstrationText(protocol, teach(instance, prompt, 1), instance, prompt);
+  };
+  expect(completion('setwise')).toMatch(/^ \|model\/y\|<\/think>/);
+  expect(completion('exclusion')).toMatch(/^ \|model\/[xz]\|<\/think>/);
+  expect(completion('direct')).toMatch(/^ \|model\/y\|( \|model\/[xz]\|){2}<\/think>/);
+  rmSync(folder, { recursive: true });
+});
+
+it('refuses thoughts that the data does not have', async () => {
+  const synthetic = await loadTrainingData(settings, 1);
+  for (const thought of ['names', 'scores'] as const) {
+    expect(() => synthetic.demonstrator({ corruptShare: 0, thought }, 1)).toThrow(
+      expect.objectContaining({ code: 'ERR_CONFIG' }),
+    );
+  }
 });

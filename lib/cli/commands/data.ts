@@ -33,6 +33,7 @@ function addTaskOptions(command: Command): Command {
     .addOption(choice('--missing <what>', 'Router-*: what a missing cell leaves out', ['candidate', 'query']))
     .addOption(choice('--all-tied <what>', 'Router-*: queries on which all models tie', ['drop', 'keep']))
     .addOption(choice('--candidate-text <what>', 'Router-*: what a candidate shows', ['described', 'name']))
+    .option('--query-words <n>', 'Router-*: only the last so many words of a request', integerFrom(1))
     .option('--relevant-from <grade>', 'Passage-*, rank-r1: least grade of a relevant passage', integerFrom(1))
     .addOption(choice('--unjudged <what>', 'Passage-*, rank-r1: unjudged passages as negatives', ['allow', 'refuse']))
     .addOption(choice('--hard-negatives <how>', 'Passage-*, rank-r1 from BEIR', ['bm25', 'random']))
