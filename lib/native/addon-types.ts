@@ -94,6 +94,10 @@ export interface NativeScoreRequest extends FlatSequences {
   maxBatchTokens: number;
 }
 
+export interface NativeEmbedRequest extends FlatSequences {
+  maxBatchTokens: number;
+}
+
 export interface NativeLossRequest extends FlatSequences {
   kind: 'supervised' | 'policy_gradient';
   /** Aligned with tokens; 0 = no loss on this token. */
@@ -197,6 +201,8 @@ export interface Addon {
   disposeModel(model: ModelHandle): Promise<void>;
   saveModel(model: ModelHandle, request: { path: string; dtype: DTypeName }, control: CallControl): Promise<void>;
   score(model: ModelHandle, request: NativeScoreRequest, control: CallControl): Promise<Float32Array>;
+  /** Sequences x width, row by row. */
+  embed(model: ModelHandle, request: NativeEmbedRequest, control: CallControl): Promise<Float32Array>;
   generate(model: ModelHandle, request: NativeGenerateRequest, control: CallControl): Promise<NativeGenerateResult>;
   /** Allocates masters, gradients and moments. */
   enableTraining(model: ModelHandle, control: CallControl): Promise<void>;

@@ -2,12 +2,14 @@ import type { Addon, DTypeName, ModelHandle, NativeModelConfig, NativeUpdateResu
 import type { CallOptions, CallRunner } from './calls.js';
 import { splitByOffsets } from './checks.js';
 import {
+  type EmbedRequest,
   fromNativeGenerate,
   type GenerateRequest,
   type GenerateResult,
   type LossRequest,
   type LossResult,
   type ScoreRequest,
+  toNativeEmbed,
   toNativeGenerate,
   toNativeLoss,
   toNativeScore,
@@ -61,6 +63,19 @@ export class Model {
     const native = toNativeScore(request);
     const flat = await this.#calls.run((control) => this.#addon.score(this.#handle, native, control), options);
     return splitByOffsets(flat, native.offsets);
+  }
+
+  /**
+   * One vector of `config.width` a sequence: the mean over its tokens of the final norm's output, the model's own embedding of a
+   * text. It depends on the sequence's tokens alone, bit for bit on the CPU.
+   *
+   * @throws WinnowError ERR_SHAPE for a sequence without tokens, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH
+   */
+  async embed(request: EmbedRequest, options?: CallOptions): Promise<Float32Array[]> {
+    const native = toNativeEmbed(request);
+    const flat = await this.#calls.run((control) => this.#addon.embed(this.#handle, native, control), options);
+    const { width } = this.config;
+    return request.sequences.map((_, index) => flat.slice(index * width, (index + 1) * width));
   }
 
   /**

@@ -1,5 +1,6 @@
 // What callers ask of a model, with the defaults, and how it is laid out for the border.
 import type {
+  NativeEmbedRequest,
   NativeGenerateRequest,
   NativeGenerateResult,
   NativeLossRequest,
@@ -14,6 +15,12 @@ import { flattenTokenBytes } from './token-bytes.js';
 export interface ScoreRequest {
   sequences: readonly Int32Array[];
   temperature?: number;
+  /** Tokens per forward pass. */
+  maxBatchTokens?: number;
+}
+
+export interface EmbedRequest {
+  sequences: readonly Int32Array[];
   /** Tokens per forward pass. */
   maxBatchTokens?: number;
 }
@@ -148,6 +155,13 @@ function withDefaults<Defaults extends object>(given: object, defaults: Defaults
 export function toNativeScore(request: ScoreRequest): NativeScoreRequest {
   knownKeys('score', request, ['sequences', ...Object.keys(scoreDefaults)]);
   return { ...withDefaults(request, scoreDefaults), ...flattenSequences('score.sequences', request.sequences) };
+}
+
+const embedDefaults = { maxBatchTokens: 1024 };
+
+export function toNativeEmbed(request: EmbedRequest): NativeEmbedRequest {
+  knownKeys('embed', request, ['sequences', ...Object.keys(embedDefaults)]);
+  return { ...withDefaults(request, embedDefaults), ...flattenSequences('embed.sequences', request.sequences) };
 }
 
 const generateArrays = ['prompts', 'promptKeys', 'maxTokens', 'stopTokens', 'stopStrings', 'tokenBytes'];

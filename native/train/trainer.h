@@ -20,6 +20,15 @@ struct ScoreOptions {
 std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
                          const ScoreOptions& options, const CancelToken& cancel, const Progress& progress);
 
+// result[s * D + d]: the mean over the tokens of sequence s of the final norm's output, the model's own
+// embedding of a text. A sequence's row depends on its own tokens alone, bit for bit. Throws ERR_SHAPE
+// for an empty sequence.
+struct EmbedOptions {
+  int max_batch_tokens = 1024;  // forest rows per forward pass
+};
+std::vector<float> embed(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
+                         const EmbedOptions& options, const CancelToken& cancel, const Progress& progress);
+
 // One loss entry for every token of every sequence, aligned with `tokens`; weight 0 = no loss there.
 // The first token of a sequence must have weight 0.
 struct LossInputs {
