@@ -31,6 +31,7 @@ export type {
   LossResult,
   ScoreRequest,
   UpdateRequest,
+  ValuesRequest,
 } from './requests.js';
 export {
   type BenchmarkRequest,

@@ -14,7 +14,9 @@ import {
   toNativeLoss,
   toNativeScore,
   toNativeUpdate,
+  toNativeValues,
   type UpdateRequest,
+  type ValuesRequest,
 } from './requests.js';
 
 /** What is kept of a tensor: the weight itself, and when training its gradient and AdamW's moments. */
@@ -62,6 +64,17 @@ export class Model {
   async score(request: ScoreRequest, options?: CallOptions): Promise<Float32Array[]> {
     const native = toNativeScore(request);
     const flat = await this.#calls.run((control) => this.#addon.score(this.#handle, native, control), options);
+    return splitByOffsets(flat, native.offsets);
+  }
+
+  /**
+   * Values by the value head: result[s][i] = V(tokens before i), read where token i is predicted; the first entry of each is NaN.
+   *
+   * @throws WinnowError ERR_VALUE_HEAD, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH
+   */
+  async values(request: ValuesRequest, options?: CallOptions): Promise<Float32Array[]> {
+    const native = toNativeValues(request);
+    const flat = await this.#calls.run((control) => this.#addon.values(this.#handle, native, control), options);
     return splitByOffsets(flat, native.offsets);
   }
 
@@ -123,6 +136,11 @@ export class Model {
   /** Writes one safetensors file under Hugging Face names, whole or not at all. Throws ERR_FILE_WRITE. */
   async save(path: string, dtype: DTypeName, options?: CallOptions): Promise<void> {
     await this.#calls.run((control) => this.#addon.saveModel(this.#handle, { path, dtype }, control), options);
+  }
+
+  /** The value head, which `save` leaves out: one safetensors file with `score.weight` (1, width), f32. Throws ERR_VALUE_HEAD. */
+  async saveValueHead(path: string, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveValueHead(this.#handle, { path }, control), options);
   }
 
   /** Masters and moments, bit for bit, in safetensors. */

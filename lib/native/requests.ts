@@ -7,6 +7,7 @@ import type {
   NativeLossResult,
   NativeScoreRequest,
   NativeUpdateRequest,
+  NativeValuesRequest,
   StopReason,
 } from './addon-types.js';
 import { argumentError, flattenAligned, flattenSequences, knownKeys, splitByOffsets } from './checks.js';
@@ -15,6 +16,12 @@ import { flattenTokenBytes } from './token-bytes.js';
 export interface ScoreRequest {
   sequences: readonly Int32Array[];
   temperature?: number;
+  /** Tokens per forward pass. */
+  maxBatchTokens?: number;
+}
+
+export interface ValuesRequest {
+  sequences: readonly Int32Array[];
   /** Tokens per forward pass. */
   maxBatchTokens?: number;
 }
@@ -78,15 +85,20 @@ export interface GenerateResult {
 
 export interface LossRequest {
   sequences: readonly Int32Array[];
-  kind: 'supervised' | 'policy_gradient';
-  /** One entry a token, mask and normaliser in one; 0 is no loss. The first token of a sequence must have 0. */
-  weight: readonly Float32Array[];
+  kind: 'supervised' | 'policy_gradient' | 'value';
+  /** One entry a token, mask and normaliser in one; 0 is no loss. The first token of a sequence must have 0. None for `value`. */
+  weight?: readonly Float32Array[];
   /** One entry a token; needed for `policy_gradient`. */
   advantage?: readonly Float32Array[];
   /** Log-probabilities under the sampling policy; absent: the current ones, so that the ratio is exactly 1. */
   oldLogprob?: readonly Float32Array[];
   /** Needed when `klCoefficient` is above 0. */
   referenceLogprob?: readonly Float32Array[];
+  /**
+   * d loss / d value of each token, the value as `Model.values` gives it: taken through the value head. Needed for `value`, and
+   * beside the other losses where a policy and its critic share a body.
+   */
+  valueGradient?: readonly Float32Array[];
   clipLow?: number;
   clipHigh?: number;
   klCoefficient?: number;
@@ -157,11 +169,16 @@ export function toNativeScore(request: ScoreRequest): NativeScoreRequest {
   return { ...withDefaults(request, scoreDefaults), ...flattenSequences('score.sequences', request.sequences) };
 }
 
-const embedDefaults = { maxBatchTokens: 1024 };
+const passDefaults = { maxBatchTokens: 1024 };
+
+export function toNativeValues(request: ValuesRequest): NativeValuesRequest {
+  knownKeys('values', request, ['sequences', ...Object.keys(passDefaults)]);
+  return { ...withDefaults(request, passDefaults), ...flattenSequences('values.sequences', request.sequences) };
+}
 
 export function toNativeEmbed(request: EmbedRequest): NativeEmbedRequest {
-  knownKeys('embed', request, ['sequences', ...Object.keys(embedDefaults)]);
-  return { ...withDefaults(request, embedDefaults), ...flattenSequences('embed.sequences', request.sequences) };
+  knownKeys('embed', request, ['sequences', ...Object.keys(passDefaults)]);
+  return { ...withDefaults(request, passDefaults), ...flattenSequences('embed.sequences', request.sequences) };
 }
 
 const generateArrays = ['prompts', 'promptKeys', 'maxTokens', 'stopTokens', 'stopStrings', 'tokenBytes'];
@@ -198,7 +215,7 @@ export function fromNativeGenerate(result: NativeGenerateResult, prompts: number
   return { completions, statistics: result.statistics };
 }
 
-const alignedArrays = ['weight', 'advantage', 'oldLogprob', 'referenceLogprob'] as const;
+const alignedArrays = ['weight', 'advantage', 'oldLogprob', 'referenceLogprob', 'valueGradient'] as const;
 
 export function toNativeLoss(request: LossRequest): NativeLossRequest {
   knownKeys('accumulateGradients', request, ['sequences', 'kind', ...alignedArrays, ...Object.keys(lossDefaults)]);
@@ -209,9 +226,9 @@ export function toNativeLoss(request: LossRequest): NativeLossRequest {
     const values = request[name];
     if (values !== undefined) aligned[name] = flattenAligned(`accumulateGradients.${name}`, values, sequences);
   }
-  if (aligned.weight === undefined)
+  if (aligned.weight === undefined && kind !== 'value')
     throw argumentError('accumulateGradients.weight', 'an array of Float32Array, one a sequence', request.weight);
-  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, weight: aligned.weight, kind };
+  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, kind };
 }
 
 export function toNativeUpdate(request: UpdateRequest): NativeUpdateRequest {
