@@ -3,6 +3,7 @@
 Run by hand when a golden must change; neither the build nor the tests need Python:
 
     python scripts/make-fixtures.py [NAME ...]
+    python scripts/make-fixtures.py --hidden          hidden.json alone, of the models that are there
     python scripts/make-fixtures.py --real FOLDER     goldens for the models of the development data
 
 Made with python 3.11, torch 2.13.0, transformers 5.18.0, safetensors 0.8.0, numpy 2.4.6, on a CPU with one thread.
@@ -12,6 +13,7 @@ For each model the folder holds
   config.json, generation_config.json, model*.safetensors   what a user would have (layout of transformers 4 or 5)
   golden.json            sequences; log p(token i | tokens before i) by transformers in f64, f32 and bf16;
                          greedy continuations in f32; loss weights
+  hidden.json            for each sequence the mean over its tokens of last_hidden_state, by transformers in f64
   gradients.safetensors  gradient of loss = sum_i weight_i * -logp_i for every tensor, computed in f64, stored as f32
 """
 
@@ -219,6 +221,16 @@ def make_golden(spec, folder):
     )
 
 
+def make_hidden(folder):
+    """The model without its head gives last_hidden_state: the final norm's output."""
+    model = load(folder, torch.float64).model
+    sequences = json.loads((folder / "golden.json").read_text())["sequences"]
+    with torch.no_grad():
+        means = [model(torch.tensor([s]), use_cache=False).last_hidden_state[0].mean(0).tolist() for s in sequences]
+    rows = [[float(f"{v:.9g}") for v in mean] for mean in means]
+    (folder / "hidden.json").write_text(json.dumps(dict(mean_f64=rows), separators=(",", ":")) + "\n")
+
+
 def make_real_goldens(source):
     """Goldens in test/fixtures/real-models.json for public weights that are read in place, never copied here."""
     goldens = {}
@@ -238,6 +250,8 @@ def main():
     transformers.utils.logging.disable_progress_bar()
     if sys.argv[1:2] == ["--real"]:
         return make_real_goldens(sys.argv[2])
+    if sys.argv[1:2] == ["--hidden"]:
+        return [make_hidden(ROOT / spec["name"]) for spec in MODELS]
     only = set(sys.argv[1:])
     for spec in MODELS:
         if only and spec["name"] not in only:
@@ -247,6 +261,7 @@ def main():
         folder.mkdir(parents=True)
         save_model(spec, make_model(spec), folder)
         distances = make_golden(spec, folder)
+        make_hidden(folder)
         size = sum(f.stat().st_size for f in folder.iterdir())
         print(spec["name"], f"{size / 1024:.0f} KiB", {k: f"{v:.2g}" for k, v in distances.items()})
 

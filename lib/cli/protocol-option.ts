@@ -2,7 +2,14 @@
 import { type Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { WinnowError } from '../errors.js';
-import { type AnyProtocol, protocolNamed, protocolNames, ThoughtStore, withThoughts } from '../protocol/index.js';
+import {
+  type AnyProtocol,
+  type LanguageModel,
+  protocolNamed,
+  protocolNames,
+  ThoughtStore,
+  withThoughts,
+} from '../protocol/index.js';
 import type { RankingInstance } from '../types.js';
 import { integerFrom, numberWithin } from './options.js';
 
@@ -12,6 +19,7 @@ export interface ProtocolOptions {
   readonly wording?: string;
   readonly compat?: string;
   readonly thoughts?: string;
+  readonly thoughtsBy?: 'bm25' | 'hidden';
   readonly thoughtsTopK?: number;
   readonly thoughtsThreshold?: number;
 }
@@ -41,8 +49,13 @@ export function addProtocolOptions(command: Command): Command {
       '--thoughts <file>',
       'thoughts.jsonl of a training run: those of similar instances come before each question',
     )
+    .addOption(
+      new Option('--thoughts-by <how>', 'similar by BM25, or by the cosine of mean hidden states of the model')
+        .choices(['bm25', 'hidden'])
+        .default('bm25'),
+    )
     .option('--thoughts-top-k <k>', 'thoughts for one instance, at most; default 3', integerFrom(1))
-    .option('--thoughts-threshold <s>', 'BM25 score to exceed; default 0', numberWithin(0, Number.MAX_VALUE));
+    .option('--thoughts-threshold <s>', 'BM25 score or cosine to exceed; default 0', numberWithin(0, Number.MAX_VALUE));
 }
 
 /** @throws WinnowError ERR_PROTOCOL_OPTION */
@@ -63,17 +76,19 @@ export function protocolFrom(
   return protocolNamed(protocol, settings);
 }
 
-/** The protocol for these instances, with retrieved thoughts if a file of them is given. */
+/** The protocol for these instances, with retrieved thoughts if a file of them is given; `language` embeds for `--thoughts-by hidden`. */
 export async function rankingProtocol(
   options: Partial<ProtocolOptions> & Pick<ProtocolOptions, 'protocol'>,
   seed: number,
   instances: readonly RankingInstance[],
+  language: Pick<LanguageModel, 'embed'>,
 ): Promise<AnyProtocol> {
   const protocol = protocolFrom(options, seed);
-  const { thoughts, thoughtsTopK: topK, thoughtsThreshold: threshold } = options;
+  const { thoughts, thoughtsBy, thoughtsTopK: topK, thoughtsThreshold: threshold } = options;
   if (thoughts === undefined) return protocol;
   const store = await ThoughtStore.load(thoughts);
   const found = await store.retrieve(instances, {
+    ...(thoughtsBy === 'hidden' ? { embed: (texts) => language.embed(texts) } : {}),
     ...(topK === undefined ? {} : { topK }),
     ...(threshold === undefined ? {} : { threshold }),
   });

@@ -26,6 +26,8 @@ export interface NativeModelConfig {
   outputBias: boolean;
   qkNorm: boolean;
   tiedHead: boolean;
+  /** A critic's head of one number a token, beside the head of logits; default: none. */
+  valueHead?: boolean;
   ropeTheta: number;
   ropeScaling: 'none' | 'linear' | 'llama3';
   ropeFactor: number;
@@ -94,13 +96,22 @@ export interface NativeScoreRequest extends FlatSequences {
   maxBatchTokens: number;
 }
 
+export interface NativeEmbedRequest extends FlatSequences {
+  maxBatchTokens: number;
+}
+
+export interface NativeValuesRequest extends FlatSequences {
+  maxBatchTokens: number;
+}
+
 export interface NativeLossRequest extends FlatSequences {
-  kind: 'supervised' | 'policy_gradient';
-  /** Aligned with tokens; 0 = no loss on this token. */
-  weight: Float32Array;
+  kind: 'supervised' | 'policy_gradient' | 'value';
+  /** Aligned with tokens; 0 = no loss on this token. Absent for `value`. */
+  weight?: Float32Array;
   advantage?: Float32Array;
   oldLogprob?: Float32Array;
   referenceLogprob?: Float32Array;
+  valueGradient?: Float32Array;
   clipLow: number;
   clipHigh: number;
   klCoefficient: number;
@@ -196,7 +207,12 @@ export interface Addon {
   ): Promise<ModelHandle>;
   disposeModel(model: ModelHandle): Promise<void>;
   saveModel(model: ModelHandle, request: { path: string; dtype: DTypeName }, control: CallControl): Promise<void>;
+  saveValueHead(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
   score(model: ModelHandle, request: NativeScoreRequest, control: CallControl): Promise<Float32Array>;
+  /** Value head on every token but the first of each sequence, which is NaN. */
+  values(model: ModelHandle, request: NativeValuesRequest, control: CallControl): Promise<Float32Array>;
+  /** Sequences x width, row by row. */
+  embed(model: ModelHandle, request: NativeEmbedRequest, control: CallControl): Promise<Float32Array>;
   generate(model: ModelHandle, request: NativeGenerateRequest, control: CallControl): Promise<NativeGenerateResult>;
   /** Allocates masters, gradients and moments. */
   enableTraining(model: ModelHandle, control: CallControl): Promise<void>;

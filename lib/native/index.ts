@@ -23,6 +23,7 @@ export {
 } from './model-config.js';
 export { type ModelFolder, readModelFolder, writeModelConfig } from './pretrained.js';
 export type {
+  EmbedRequest,
   GeneratedCompletion,
   GenerateRequest,
   GenerateResult,
@@ -30,6 +31,7 @@ export type {
   LossResult,
   ScoreRequest,
   UpdateRequest,
+  ValuesRequest,
 } from './requests.js';
 export {
   type BenchmarkRequest,

@@ -2,17 +2,21 @@ import type { Addon, DTypeName, ModelHandle, NativeModelConfig, NativeUpdateResu
 import type { CallOptions, CallRunner } from './calls.js';
 import { splitByOffsets } from './checks.js';
 import {
+  type EmbedRequest,
   fromNativeGenerate,
   type GenerateRequest,
   type GenerateResult,
   type LossRequest,
   type LossResult,
   type ScoreRequest,
+  toNativeEmbed,
   toNativeGenerate,
   toNativeLoss,
   toNativeScore,
   toNativeUpdate,
+  toNativeValues,
   type UpdateRequest,
+  type ValuesRequest,
 } from './requests.js';
 
 /** What is kept of a tensor: the weight itself, and when training its gradient and AdamW's moments. */
@@ -64,6 +68,30 @@ export class Model {
   }
 
   /**
+   * Values by the value head: result[s][i] = V(tokens before i), read where token i is predicted; the first entry of each is NaN.
+   *
+   * @throws WinnowError ERR_VALUE_HEAD, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH
+   */
+  async values(request: ValuesRequest, options?: CallOptions): Promise<Float32Array[]> {
+    const native = toNativeValues(request);
+    const flat = await this.#calls.run((control) => this.#addon.values(this.#handle, native, control), options);
+    return splitByOffsets(flat, native.offsets);
+  }
+
+  /**
+   * One vector of `config.width` a sequence: the mean over its tokens of the final norm's output, the model's own embedding of a
+   * text. It depends on the sequence's tokens alone, bit for bit on the CPU.
+   *
+   * @throws WinnowError ERR_SHAPE for a sequence without tokens, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH
+   */
+  async embed(request: EmbedRequest, options?: CallOptions): Promise<Float32Array[]> {
+    const native = toNativeEmbed(request);
+    const flat = await this.#calls.run((control) => this.#addon.embed(this.#handle, native, control), options);
+    const { width } = this.config;
+    return request.sequences.map((_, index) => flat.slice(index * width, (index + 1) * width));
+  }
+
+  /**
    * Samples completions. Sample i of a prompt depends on (seed, prompt key, i) and the prompt alone.
    *
    * @throws WinnowError ERR_PROMPT_EMPTY, ERR_TOKEN_RANGE, ERR_CONTEXT_LENGTH, ERR_MEMORY_PLAN
@@ -108,6 +136,11 @@ export class Model {
   /** Writes one safetensors file under Hugging Face names, whole or not at all. Throws ERR_FILE_WRITE. */
   async save(path: string, dtype: DTypeName, options?: CallOptions): Promise<void> {
     await this.#calls.run((control) => this.#addon.saveModel(this.#handle, { path, dtype }, control), options);
+  }
+
+  /** The value head, which `save` leaves out: one safetensors file with `score.weight` (1, width), f32. Throws ERR_VALUE_HEAD. */
+  async saveValueHead(path: string, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveValueHead(this.#handle, { path }, control), options);
   }
 
   /** Masters and moments, bit for bit, in safetensors. */

@@ -1,11 +1,13 @@
 // What callers ask of a model, with the defaults, and how it is laid out for the border.
 import type {
+  NativeEmbedRequest,
   NativeGenerateRequest,
   NativeGenerateResult,
   NativeLossRequest,
   NativeLossResult,
   NativeScoreRequest,
   NativeUpdateRequest,
+  NativeValuesRequest,
   StopReason,
 } from './addon-types.js';
 import { argumentError, flattenAligned, flattenSequences, knownKeys, splitByOffsets } from './checks.js';
@@ -14,6 +16,18 @@ import { flattenTokenBytes } from './token-bytes.js';
 export interface ScoreRequest {
   sequences: readonly Int32Array[];
   temperature?: number;
+  /** Tokens per forward pass. */
+  maxBatchTokens?: number;
+}
+
+export interface ValuesRequest {
+  sequences: readonly Int32Array[];
+  /** Tokens per forward pass. */
+  maxBatchTokens?: number;
+}
+
+export interface EmbedRequest {
+  sequences: readonly Int32Array[];
   /** Tokens per forward pass. */
   maxBatchTokens?: number;
 }
@@ -71,15 +85,20 @@ export interface GenerateResult {
 
 export interface LossRequest {
   sequences: readonly Int32Array[];
-  kind: 'supervised' | 'policy_gradient';
-  /** One entry a token, mask and normaliser in one; 0 is no loss. The first token of a sequence must have 0. */
-  weight: readonly Float32Array[];
+  kind: 'supervised' | 'policy_gradient' | 'value';
+  /** One entry a token, mask and normaliser in one; 0 is no loss. The first token of a sequence must have 0. None for `value`. */
+  weight?: readonly Float32Array[];
   /** One entry a token; needed for `policy_gradient`. */
   advantage?: readonly Float32Array[];
   /** Log-probabilities under the sampling policy; absent: the current ones, so that the ratio is exactly 1. */
   oldLogprob?: readonly Float32Array[];
   /** Needed when `klCoefficient` is above 0. */
   referenceLogprob?: readonly Float32Array[];
+  /**
+   * d loss / d value of each token, the value as `Model.values` gives it: taken through the value head. Needed for `value`, and
+   * beside the other losses where a policy and its critic share a body.
+   */
+  valueGradient?: readonly Float32Array[];
   clipLow?: number;
   clipHigh?: number;
   klCoefficient?: number;
@@ -150,6 +169,18 @@ export function toNativeScore(request: ScoreRequest): NativeScoreRequest {
   return { ...withDefaults(request, scoreDefaults), ...flattenSequences('score.sequences', request.sequences) };
 }
 
+const passDefaults = { maxBatchTokens: 1024 };
+
+export function toNativeValues(request: ValuesRequest): NativeValuesRequest {
+  knownKeys('values', request, ['sequences', ...Object.keys(passDefaults)]);
+  return { ...withDefaults(request, passDefaults), ...flattenSequences('values.sequences', request.sequences) };
+}
+
+export function toNativeEmbed(request: EmbedRequest): NativeEmbedRequest {
+  knownKeys('embed', request, ['sequences', ...Object.keys(passDefaults)]);
+  return { ...withDefaults(request, passDefaults), ...flattenSequences('embed.sequences', request.sequences) };
+}
+
 const generateArrays = ['prompts', 'promptKeys', 'maxTokens', 'stopTokens', 'stopStrings', 'tokenBytes'];
 
 export function toNativeGenerate(request: GenerateRequest): NativeGenerateRequest {
@@ -184,7 +215,7 @@ export function fromNativeGenerate(result: NativeGenerateResult, prompts: number
   return { completions, statistics: result.statistics };
 }
 
-const alignedArrays = ['weight', 'advantage', 'oldLogprob', 'referenceLogprob'] as const;
+const alignedArrays = ['weight', 'advantage', 'oldLogprob', 'referenceLogprob', 'valueGradient'] as const;
 
 export function toNativeLoss(request: LossRequest): NativeLossRequest {
   knownKeys('accumulateGradients', request, ['sequences', 'kind', ...alignedArrays, ...Object.keys(lossDefaults)]);
@@ -195,9 +226,9 @@ export function toNativeLoss(request: LossRequest): NativeLossRequest {
     const values = request[name];
     if (values !== undefined) aligned[name] = flattenAligned(`accumulateGradients.${name}`, values, sequences);
   }
-  if (aligned.weight === undefined)
+  if (aligned.weight === undefined && kind !== 'value')
     throw argumentError('accumulateGradients.weight', 'an array of Float32Array, one a sequence', request.weight);
-  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, weight: aligned.weight, kind };
+  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, kind };
 }
 
 export function toNativeUpdate(request: UpdateRequest): NativeUpdateRequest {

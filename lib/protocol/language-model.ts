@@ -31,6 +31,8 @@ export interface GenerativeModel {
   }>;
   /** Log-probability of every token given those before it; needed for prompts with `choices` alone. */
   score?(request: { sequences: Int32Array[] }, options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
+  /** A vector for each sequence; needed for `embed` alone. */
+  embed?(request: { sequences: Int32Array[] }, options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
 }
 
 export interface CompleteRequest {
@@ -183,6 +185,25 @@ export class LanguageModel {
       const text = choices[choiceLogprobs.indexOf(Math.max(...choiceLogprobs))] ?? '';
       return { text, stop: 'stop_token', tokens: new Int32Array(0), logprobs: new Float32Array(0), choiceLogprobs };
     });
+  }
+
+  /**
+   * One vector a text, for `ThoughtStore.retrieve`: the mean of the model's hidden states over the text's tokens, without a chat
+   * template. A text without tokens has a vector of length 0 in every direction: it resembles nothing.
+   *
+   * @throws WinnowError ERR_CONTEXT_LENGTH
+   */
+  async embed(texts: readonly string[], options: CompleteOptions = {}): Promise<Float32Array[]> {
+    if (this.model.embed === undefined) {
+      throw new WinnowError('ERR_ARGUMENT', 'this model cannot embed texts', { expected: 'a model with embed()' });
+    }
+    const encoded = texts.map((text) => this.tokenizer.encode(text));
+    const { signal } = options;
+    const sequences = encoded.filter(({ length }) => length > 0);
+    const vectors = await this.model.embed({ sequences }, signal ? { signal } : {});
+    const width = vectors[0]?.length ?? 0;
+    let next = 0;
+    return encoded.map(({ length }) => (length === 0 ? new Float32Array(width) : (vectors[next++] as Float32Array)));
   }
 
   /**

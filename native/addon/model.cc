@@ -1,4 +1,4 @@
-// createModel, disposeModel, saveModel, readTensor.
+// createModel, disposeModel, saveModel, saveValueHead, readTensor.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -111,6 +111,16 @@ Napi::Value save_model(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value save_value_head(const Napi::CallbackInfo& info) {
+  return model_call(info, 2, [&](const std::shared_ptr<ModelEntry>& entry) -> Work {
+    return [entry, path = Fields(info[1], "saveValueHead").text("path")](const CancelToken&,
+                                                                         const Progress&) -> Result {
+      entry->model->save_value_head(path);
+      return undefined_result();
+    };
+  });
+}
+
 // Any of the float formats, as f32.
 std::vector<float> widen(const View& host) {
   std::vector<float> values(static_cast<size_t>(host.size()));
@@ -165,6 +175,7 @@ void export_model(Napi::Env env, Napi::Object exports) {
   exports.Set("createModel", Napi::Function::New(env, create_model, "createModel"));
   exports.Set("disposeModel", Napi::Function::New(env, dispose_model, "disposeModel"));
   exports.Set("saveModel", Napi::Function::New(env, save_model, "saveModel"));
+  exports.Set("saveValueHead", Napi::Function::New(env, save_value_head, "saveValueHead"));
   exports.Set("readTensor", Napi::Function::New(env, read_tensor, "readTensor"));
 }
 

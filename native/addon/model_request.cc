@@ -25,6 +25,7 @@ ModelConfig read_model_config(const Fields& config) {
   result.output_bias = config.boolean("outputBias");
   result.qk_norm = config.boolean("qkNorm");
   result.tied_head = config.boolean("tiedHead");
+  result.value_head = config.has("valueHead") && config.boolean("valueHead");
   result.rope_theta = config.number("ropeTheta", 0, kLargest);
   result.rope_scaling = static_cast<RopeScaling>(config.choice("ropeScaling", {"none", "linear", "llama3"}));
   result.rope_factor = config.number("ropeFactor", 0, kLargest);

@@ -26,7 +26,7 @@ Napi::Value enable_training(const Napi::CallbackInfo& info) {
 
 struct LossRequest {
   FlatSequences sequences;
-  std::vector<float> weight, advantage, old_logprob, reference_logprob;
+  std::vector<float> weight, advantage, old_logprob, reference_logprob, value_gradient;
   LossOptions options;
 };
 
@@ -43,13 +43,14 @@ LossRequest read_loss_request(const Fields& request) {
   LossRequest result;
   result.sequences = read_sequences(request);
   const size_t length = result.sequences.tokens.size();
-  const bool supervised = request.choice("kind", {"supervised", "policy_gradient"}) == 0;
-  result.weight = read_aligned(request, "weight", length, true);
-  result.advantage = read_aligned(request, "advantage", length, !supervised);
+  const auto kind = static_cast<LossKind>(request.choice("kind", {"supervised", "policy_gradient", "value"}));
+  result.weight = read_aligned(request, "weight", length, kind != LossKind::kValue);
+  result.advantage = read_aligned(request, "advantage", length, kind == LossKind::kPolicyGradient);
   result.old_logprob = read_aligned(request, "oldLogprob", length, false);
   result.reference_logprob = read_aligned(request, "referenceLogprob", length, false);
+  result.value_gradient = read_aligned(request, "valueGradient", length, kind == LossKind::kValue);
   LossOptions& options = result.options;
-  options.kind = supervised ? LossKind::kSupervised : LossKind::kPolicyGradient;
+  options.kind = kind;
   options.policy.clip_low = static_cast<float>(request.number("clipLow", 0, 1));
   options.policy.clip_high = static_cast<float>(request.number("clipHigh", 0, 1e6));
   options.policy.kl_coefficient = static_cast<float>(request.number("klCoefficient", 0, 1e6));
@@ -89,7 +90,7 @@ Napi::Value accumulate_call(const Napi::CallbackInfo& info) {
     return [entry, request = read_loss_request(Fields(info[1], "accumulateGradients"))](
                const CancelToken& cancel, const Progress& progress) -> Result {
       const LossInputs inputs = {request.weight, request.advantage, request.old_logprob,
-                                 request.reference_logprob};
+                                 request.reference_logprob, request.value_gradient};
       LossResult loss =
           accumulate_gradients(*entry->model, request.sequences.tokens, request.sequences.offsets, inputs,
                                request.options, cancel, progress);

@@ -129,6 +129,7 @@ std::vector<ParameterSpec> parameter_specs(const ModelConfig& config) {
   specs.push_back({"model.norm.weight", ParameterKind::kNorm, 1, config.width, false});
   if (!config.tied_head)
     specs.push_back({"lm_head.weight", ParameterKind::kLinear, config.vocabulary, config.width, true});
+  if (config.value_head) specs.push_back({"score.weight", ParameterKind::kValueHead, 1, config.width, true});
   return specs;
 }
 

@@ -25,6 +25,7 @@ struct ModelConfig {
   bool output_bias = false;  // bias of o_proj (attention_bias of Llama)
   bool qk_norm = false;      // Qwen3
   bool tied_head = false;    // lm_head = embed_tokens
+  bool value_head = false;   // a critic's: score.weight maps the final norm's output to one number
   double rope_theta = 10000.0;
   RopeScaling rope_scaling = RopeScaling::kNone;
   double rope_factor = 1, rope_low_frequency = 1, rope_high_frequency = 4;
@@ -37,7 +38,7 @@ void validate(const ModelConfig& config);
 // 1 / wavelength of each rotary pair (Dh/2), scaling applied, in the rounding of transformers.
 std::vector<float> rope_inverse_frequencies(const ModelConfig& config);
 
-enum class ParameterKind : uint8_t { kEmbedding, kLinear, kBias, kNorm };
+enum class ParameterKind : uint8_t { kEmbedding, kLinear, kBias, kNorm, kValueHead };
 
 // One named tensor under its Hugging Face name, e.g. "model.layers.0.self_attn.q_proj.weight".
 struct ParameterSpec {

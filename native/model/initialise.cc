@@ -55,6 +55,10 @@ void Model::initialise(uint64_t seed, float standard_deviation) {
   for (size_t i = 0; i < state_->parameters.size(); ++i) {
     Parameter& parameter = state_->parameters[i];
     const ParameterSpec& spec = parameter.spec;
+    if (&parameter == state_->value_head) {
+      reset_value_head(*state_);
+      continue;
+    }
     const bool matrix = spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear;
     parameter.value = matrix ? allocate_buffer(state_->context, state_->ops, {spec.rows, spec.cols})
                              : allocate_buffer(state_->context, state_->ops, {spec.cols});

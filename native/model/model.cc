@@ -12,7 +12,8 @@ namespace winnow {
 namespace {
 
 bool is_matrix(const ParameterSpec& spec) {
-  return spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear;
+  return spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear ||
+         spec.kind == ParameterKind::kValueHead;
 }
 
 Buffer allocate_f32(ModelState& state, const ParameterSpec& spec) {
@@ -102,6 +103,7 @@ ModelState::ModelState(Context& context_, const Ops& ops_, const ModelConfig& co
   embedding = find(parameters, "model.embed_tokens.weight");
   final_norm = find(parameters, "model.norm.weight");
   head = config.tied_head ? embedding : find(parameters, "lm_head.weight");
+  value_head = find(parameters, "score.weight");
 }
 
 Model::Model(Context& context, const Ops& ops, ModelConfig config, DType dtype) {
@@ -131,8 +133,16 @@ Parameter& Model::parameter(std::string_view name) {
 void Model::load(std::shared_ptr<SafetensorsReader> files) {
   WINNOW_CHECK(!state_->trains, "ERR_INTERNAL", "weights cannot be loaded into a model that trains");
   require_known_names(*state_, *files);
-  for (Parameter& parameter : state_->parameters) checked_tensor(parameter.spec, *files);
+  const auto is_new = [&](const Parameter& parameter) {
+    return &parameter == state_->value_head && !files->contains(parameter.spec.name);
+  };
+  for (Parameter& parameter : state_->parameters)
+    if (!is_new(parameter)) checked_tensor(parameter.spec, *files);
   for (Parameter& parameter : state_->parameters) {
+    if (is_new(parameter)) {
+      reset_value_head(*state_);
+      continue;
+    }
     parameter.source = checked_tensor(parameter.spec, *files);
     parameter.value.reset();
     if (is_matrix(parameter.spec)) continue;
@@ -149,15 +159,16 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
 void Model::pack() {
   state_->workspace.forget_computed();
   for (Parameter& parameter : state_->parameters) {
-    if (parameter.spec.kind != ParameterKind::kLinear && &parameter != state_->head) continue;
+    const bool value_head = parameter.spec.kind == ParameterKind::kValueHead;
+    if (parameter.spec.kind != ParameterKind::kLinear && &parameter != state_->head && !value_head) continue;
     if (!parameter.packed_storage) {
-      const auto bytes =
-          state_->ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, state_->dtype);
+      const DType dtype = value_head ? DType::kF32 : state_->dtype;
+      const auto bytes = state_->ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, dtype);
       // Counted in 16-bit elements: the layout is the backend's own.
       parameter.packed_storage =
           allocate_buffer(state_->context, state_->ops, {static_cast<int64_t>(bytes + 1) / 2}, DType::kBF16);
       parameter.packed = {parameter.packed_storage.view().data, parameter.spec.rows, parameter.spec.cols,
-                          state_->dtype};
+                          dtype};
     }
     Buffer staged;
     const View source = parameter.value ? parameter.value.view()
@@ -203,6 +214,7 @@ void Model::save(const std::string& path, DType dtype) const {
   std::vector<TensorToWrite> tensors;
   for (size_t i = 0; i < state_->parameters.size(); ++i) {
     const Parameter& parameter = state_->parameters[i];
+    if (&parameter == state_->value_head) continue;
     View source = parameter.value ? host_view(state_->context, state_->ops, parameter.value.view(), copies[i])
                                   : parameter.source;
     if (source.dtype == DType::kF16) source = widen_f16(source, widened[i]);

@@ -42,10 +42,11 @@ class Model {
   Model(Context& context, const Ops& ops, ModelConfig config, DType dtype);
   ~Model();
 
-  // Takes weights from files (which stay mapped) or from Philox normals (std 0.02, norms 1, biases 0).
+  // Takes weights from files (which stay mapped) or from Philox normals (std 0.02, norms 1, biases 0). A
+  // value head is 0 where no file has one.
   void load(std::shared_ptr<SafetensorsReader> files);
   void initialise(uint64_t seed, float standard_deviation);
-  // Safetensors under the Hugging Face names; a tied head is not written.
+  // Safetensors under the Hugging Face names; neither a tied head nor a value head is written.
   void save(const std::string& path, DType dtype) const;
 
   const ModelConfig& config() const;
@@ -73,6 +74,13 @@ class Model {
   void head(View logits, View hidden);
   // Its gradient: dhidden (M, D) set; the head's weight gradient acc.
   void head_backward(View dhidden, View dlogits, View hidden);
+
+  // values (M, 1) set = hidden (M, D) . value head^T, in f32. Throws ERR_VALUE_HEAD without one.
+  void value(View values, View hidden);
+  // Its gradient: dhidden (M, D) set; the value head's gradient acc.
+  void value_backward(View dhidden, View dvalues, View hidden);
+  // The value head alone, f32, under the name it has in transformers' sequence classifiers.
+  void save_value_head(const std::string& path) const;
 
   // Buffers that outlive a call, so that a steady-state step allocates nothing.
   Workspace& workspace();

@@ -27,6 +27,7 @@ struct ModelState {
   std::vector<Parameter> parameters;
   std::vector<LayerParameters> layers;
   Parameter *embedding, *final_norm, *head;
+  Parameter* value_head;                     // null without one
   std::shared_ptr<SafetensorsReader> files;  // keeps mapped sources alive
   Buffer embedding_table;                    // the mapped embedding in device memory, where that differs
   bool trains = false;
@@ -37,6 +38,9 @@ struct ModelState {
   int64_t query_width() const { return int64_t{config.heads} * config.head_dim; }
   int64_t key_width() const { return int64_t{config.kv_heads} * config.head_dim; }
 };
+
+// Zeros.
+void reset_value_head(ModelState& state);
 
 // (V, D) as the embedding kernels read it.
 View embedding_table(const ModelState& state);

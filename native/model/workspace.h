@@ -55,6 +55,8 @@ enum class Slot : uint8_t {
   kAdvantage,
   kOldLogprob,
   kReferenceLogprob,
+  kHeadValue,
+  kValueHeadGradient,
   kSampled,
   kPromptHidden,
   kCount,

@@ -10,69 +10,14 @@
 #include "model/workspace.h"
 #include "train/batching.h"
 #include "train/head_chunk.h"
-#include "train/trainer.h"
+#include "train/loss_inputs.h"
+#include "train/value_head.h"
 
 namespace winnow {
 namespace {
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-void require_aligned(const char* name, std::span<const float> values, size_t tokens, bool may_be_empty) {
-  if (values.size() != tokens && !(may_be_empty && values.empty()))
-    throw Error("ERR_SHAPE", std::string("[accumulate_gradients] ") + name + " does not fit the tokens",
-                std::to_string(tokens) + " values", std::to_string(values.size()));
-}
-
-void require_inputs(const Model& model, const Sequences& sequences, const LossInputs& inputs,
-                    const LossOptions& options) {
-  WINNOW_CHECK(model.trains(), "ERR_NOT_TRAINING", "the model holds no gradients",
-               "a model after enableTraining()");
-  require_sequences("accumulate_gradients", sequences, model.config(), model.config().max_positions);
-  const bool policy = options.kind == LossKind::kPolicyGradient;
-  const size_t tokens = sequences.tokens.size();
-  require_aligned("weight", inputs.weight, tokens, false);
-  require_aligned("advantage", inputs.advantage, policy ? tokens : 0, !policy);
-  require_aligned("old_logprob", inputs.old_logprob, policy ? tokens : 0, true);
-  require_aligned("reference_logprob", inputs.reference_logprob, policy ? tokens : 0, true);
-  WINNOW_CHECK(options.temperature > 0 && std::isfinite(options.temperature), "ERR_OPTION",
-               "[accumulate_gradients] temperature is not usable", "a positive number",
-               std::to_string(options.temperature));
-  WINNOW_CHECK(options.max_batch_tokens >= 1 && options.head_chunk_rows >= 1, "ERR_OPTION",
-               "[accumulate_gradients] max_batch_tokens or head_chunk_rows is not usable", "at least 1",
-               std::to_string(options.max_batch_tokens) + " and " + std::to_string(options.head_chunk_rows));
-  WINNOW_CHECK(!policy || options.policy.kl_coefficient == 0 || !inputs.reference_logprob.empty(),
-               "ERR_OPTION", "[accumulate_gradients] a KL term needs reference log-probabilities",
-               "reference_logprob, or kl_coefficient 0", "neither");
-  for (size_t index = 0; index < sequences.count(); ++index)
-    for (int64_t i = 0; i < sequences.length(index); ++i) {
-      const float weight = inputs.weight[static_cast<size_t>(sequences.offsets[index] + i)];
-      if (!std::isfinite(weight) || (i == 0 && weight != 0))
-        throw Error("ERR_LOSS_WEIGHT",
-                    "[accumulate_gradients] the weight of token " + std::to_string(i) + " of sequence " +
-                        std::to_string(index) + " is not usable",
-                    i == 0 ? "0, because nothing predicts the first token" : "a finite number",
-                    std::to_string(weight));
-    }
-}
-
-// The tokens that must be computed: up to the one before the last token with a loss.
-struct NeededTokens {
-  std::vector<int32_t> tokens;
-  std::vector<int64_t> offsets{0};
-};
-
-NeededTokens needed_tokens(const Sequences& sequences, std::span<const float> weight) {
-  NeededTokens needed;
-  for (size_t index = 0; index < sequences.count(); ++index) {
-    const auto tokens = sequences.at(index);
-    auto length = sequences.length(index);
-    while (length > 0 && weight[static_cast<size_t>(sequences.offsets[index] + length - 1)] == 0) --length;
-    if (length > 0) needed.tokens.insert(needed.tokens.end(), tokens.begin(), tokens.begin() + (length - 1));
-    needed.offsets.push_back(static_cast<int64_t>(needed.tokens.size()));
-  }
-  return needed;
 }
 
 void add(PolicyLossSums& sums, const PolicyLossSums& more) {
@@ -87,7 +32,7 @@ void add(PolicyLossSums& sums, const PolicyLossSums& more) {
   sums.entries += more.entries;
 }
 
-// Loss entries of one micro-batch, in the order of its sequences.
+// Loss entries of one micro-batch, in the order of its sequences: the tokens whose `weight` is not 0.
 struct Entries {
   std::vector<int32_t> rows, targets;  // hidden row that predicts, token predicted
   std::vector<int64_t> index;          // of the token in the caller's arrays
@@ -162,7 +107,11 @@ class GradientPass {
 
     const View dhidden = workspace.view(Slot::kHiddenGradient, {rows, model_.config().width});
     model_.ops().zero(model_.context(), dhidden.data, dhidden.size_bytes());
-    run_head(hidden, dhidden, loss_entries(sequences_, planned.members, forest, inputs_.weight));
+    if (options_.kind != LossKind::kValue)
+      run_head(hidden, dhidden, loss_entries(sequences_, planned.members, forest, inputs_.weight));
+    if (!inputs_.value_gradient.empty())
+      run_value_head(hidden, dhidden,
+                     loss_entries(sequences_, planned.members, forest, inputs_.value_gradient));
     const double head_end = seconds();
     cancel_.throw_if_cancelled();
     model_.backward(batch, store, dhidden, *activations);
@@ -198,6 +147,12 @@ class GradientPass {
         supervised_loss(index, dlogprob);
       head_backward(chunk, dlogprob, dentropy, dhidden);
     }
+  }
+
+  void run_value_head(View hidden, View dhidden, const Entries& entries) {
+    staged_.clear();
+    for (const int64_t i : entries.index) staged_.push_back(inputs_.value_gradient[static_cast<size_t>(i)]);
+    backward_values(model_, hidden, dhidden, entries.rows, staged_, options_.head_chunk_rows, cancel_);
   }
 
   void read_logprobs(const HeadChunk& chunk, std::span<const int64_t> index) {
@@ -276,7 +231,7 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
                                 const Progress& progress) {
   const Sequences sequences{tokens, offsets};
   require_inputs(model, sequences, inputs, options);
-  const NeededTokens flat = needed_tokens(sequences, inputs.weight);
+  const NeededTokens flat = needed_tokens(sequences, inputs);
   const Sequences needed{flat.tokens, flat.offsets};
   const std::vector<PlannedBatch> batches = plan(model, needed, options.max_batch_tokens);
   require_room(model, batches, options);

@@ -2,10 +2,8 @@
 #include <cmath>
 #include <limits>
 
-#include "model/attention_planning.h"
 #include "model/sequences.h"
-#include "model/workspace.h"
-#include "train/batching.h"
+#include "train/forward_sequences.h"
 #include "train/head_chunk.h"
 #include "train/trainer.h"
 
@@ -20,32 +18,15 @@ struct Prediction {
   int64_t result;
 };
 
-// The last token of a sequence is only ever predicted, so it needs no row of its own.
-struct Inputs {
-  std::vector<int32_t> tokens;
-  std::vector<int64_t> offsets{0};
-};
-
-Inputs without_last_tokens(const Sequences& sequences) {
-  Inputs inputs;
-  for (size_t index = 0; index < sequences.count(); ++index) {
-    const auto tokens = sequences.at(index);
-    if (!tokens.empty()) inputs.tokens.insert(inputs.tokens.end(), tokens.begin(), tokens.end() - 1);
-    inputs.offsets.push_back(static_cast<int64_t>(inputs.tokens.size()));
-  }
-  return inputs;
-}
-
 // Sorted by (row, target): what several sequences predict alike stands together.
-std::vector<Prediction> predictions(const Sequences& sequences, const SequenceBatch& batch,
-                                    const TokenForest& forest) {
+std::vector<Prediction> predictions(const Sequences& sequences, const ForwardedBatch& batch) {
   std::vector<Prediction> result;
-  for (size_t member = 0; member < batch.members.size(); ++member) {
-    const size_t index = batch.members[member];
-    const int32_t* rows = forest.sequence_rows.data() + forest.sequence_offsets[member];
+  for (size_t member = 0; member < batch.members.members.size(); ++member) {
+    const size_t index = batch.members.members[member];
+    const std::span<const int32_t> rows = batch.rows(member);
     for (int64_t i = 1; i < sequences.length(index); ++i)
-      result.push_back(
-          {rows[i - 1], sequences.at(index)[static_cast<size_t>(i)], sequences.offsets[index] + i});
+      result.push_back({rows[static_cast<size_t>(i - 1)], sequences.at(index)[static_cast<size_t>(i)],
+                        sequences.offsets[index] + i});
   }
   std::ranges::sort(result, [](const Prediction& a, const Prediction& b) {
     return std::tie(a.row, a.target, a.result) < std::tie(b.row, b.target, b.result);
@@ -90,28 +71,14 @@ std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::spa
   require_sequences("score", sequences, model.config(), model.config().max_positions);
   WINNOW_CHECK(options.temperature > 0 && std::isfinite(options.temperature), "ERR_OPTION",
                "[score] temperature is not usable", "a positive number", std::to_string(options.temperature));
-  WINNOW_CHECK(options.max_batch_tokens >= 1, "ERR_OPTION", "[score] max_batch_tokens is not usable",
-               "at least 1", std::to_string(options.max_batch_tokens));
+  require_batch_tokens("score", options.max_batch_tokens);
   std::vector<float> logprobs(tokens.size(), std::numeric_limits<float>::quiet_NaN());
-  const Inputs flat = without_last_tokens(sequences);
-  const Sequences inputs{flat.tokens, flat.offsets};
-  const std::vector<SequenceBatch> batches = plan_batches(inputs, options.max_batch_tokens);
-  int64_t done = 0, total = 0;
-  for (const SequenceBatch& batch : batches) total += batch.rows;
-  for (const SequenceBatch& batch : batches) {
-    cancel.throw_if_cancelled();
-    const GatheredSequences gathered = gather(inputs, batch);
-    const TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
-    KeyValueStore& store = model.workspace().store(blocks_needed(forest));
-    BlockLease lease(store);
-    const ForwardBatch planned = plan_batch(forest, lease);
-    const View hidden = model.workspace().view(Slot::kHidden, {batch.rows, model.config().width});
-    model.forward(planned, store, hidden, nullptr);
-    score_predictions(model, hidden, predictions(sequences, batch, forest), options.temperature, logprobs,
-                      cancel);
-    done += batch.rows;
-    if (progress) progress(done, total);
-  }
+  const GatheredSequences inputs = without_last_tokens(sequences);
+  forward_sequences(model, {inputs.tokens, inputs.offsets}, options.max_batch_tokens, cancel, progress,
+                    [&](const ForwardedBatch& batch) {
+                      score_predictions(model, batch.hidden, predictions(sequences, batch),
+                                        options.temperature, logprobs, cancel);
+                    });
   return logprobs;
 }
 

@@ -20,16 +20,36 @@ struct ScoreOptions {
 std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
                          const ScoreOptions& options, const CancelToken& cancel, const Progress& progress);
 
+// result[s * D + d]: the mean over the tokens of sequence s of the final norm's output, the model's own
+// embedding of a text. A sequence's row depends on its own tokens alone, bit for bit. Throws ERR_SHAPE
+// for an empty sequence.
+struct EmbedOptions {
+  int max_batch_tokens = 1024;  // forest rows per forward pass
+};
+std::vector<float> embed(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
+                         const EmbedOptions& options, const CancelToken& cancel, const Progress& progress);
+
+// result[offset + i] = V(tokens before i) by the value head, read at the row that predicts token i; NaN for
+// the first token of each sequence. Throws ERR_VALUE_HEAD. A value depends on its path alone, bit for bit.
+struct ValueOptions {
+  int max_batch_tokens = 1024;  // forest rows per forward pass
+};
+std::vector<float> values(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
+                          const ValueOptions& options, const CancelToken& cancel, const Progress& progress);
+
 // One loss entry for every token of every sequence, aligned with `tokens`; weight 0 = no loss there.
 // The first token of a sequence must have weight 0.
 struct LossInputs {
-  std::span<const float> weight;             // mask and normaliser, per token
+  std::span<const float> weight;             // mask and normaliser, per token; empty for kValue
   std::span<const float> advantage;          // empty for the supervised loss
   std::span<const float> old_logprob;        // empty: the current log-probability (ratio exactly 1)
   std::span<const float> reference_logprob;  // empty: no KL term
+  // d loss / d value of each token, the value as `values` gives it: taken through the value head, beside
+  // the loss on log-probabilities, and alone for kValue. Empty: none. 0 = no loss there.
+  std::span<const float> value_gradient = {};
 };
 
-enum class LossKind : uint8_t { kSupervised, kPolicyGradient };
+enum class LossKind : uint8_t { kSupervised, kPolicyGradient, kValue };
 
 struct LossOptions {
   LossKind kind = LossKind::kPolicyGradient;

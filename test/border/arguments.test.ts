@@ -93,6 +93,19 @@ describe('arguments of score', () => {
   });
 });
 
+describe('arguments of values, embed and saveValueHead', () => {
+  it('are refused by name, and a value head where there is none', async () => {
+    const batch = { ...sequences, maxBatchTokens: 64 };
+    await refused(addon.values(model, { ...batch, maxBatchTokens: 0 }, control()), /values\.maxBatchTokens/);
+    await refused(addon.embed(model, { ...batch, maxBatchTokens: 0.5 }, control()), /embed\.maxBatchTokens/);
+    await refused(addon.embed(model, { ...batch, offsets: new Float64Array(0) }, control()), /embed\.offsets/);
+    await refused(addon.saveValueHead(model, { path: 5 as never }, control()), /saveValueHead\.path/);
+    for (const call of [addon.values(model, batch, control()), addon.saveValueHead(model, { path: 'x' }, control())])
+      expect(await rejection(call)).toMatchObject({ code: 'ERR_VALUE_HEAD' });
+    expect((await addon.embed(model, batch, control())).length).toBe(2 * tinyConfig.width);
+  });
+});
+
 describe('arguments of generate', () => {
   const cases: [string, object, RegExp][] = [
     ['keys that do not match the prompts', { promptKeys: Float64Array.of(0) }, /generate\.promptKeys/],
@@ -117,6 +130,8 @@ describe('arguments of accumulateGradients', () => {
     ['no weight', { weight: undefined }, /accumulateGradients\.weight/],
     ['no advantage', { advantage: undefined }, /accumulateGradients\.advantage/],
     ['a KL term without a reference', { klCoefficient: 0.1 }, /accumulateGradients\.referenceLogprob/],
+    ['slopes of values too short', { valueGradient: new Float32Array(3) }, /accumulateGradients\.valueGradient/],
+    ['a loss of values without slopes', { kind: 'value', weight: undefined }, /accumulateGradients\.valueGradient/],
     ['an unknown kind', { kind: 'other' }, /accumulateGradients\.kind/],
     ['a negative clip', { clipLow: -0.1 }, /accumulateGradients\.clipLow/],
   ];

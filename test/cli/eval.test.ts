@@ -68,6 +68,16 @@ test('puts thoughts before the questions', () => {
   const out = ['--output', join(folder, 'thoughts'), '--max-tokens', '2', '--thoughts', thoughts];
   const run = winnow(['eval', ...args, ...out, '--json']);
   expect(JSON.parse(run.stdout)).toMatchObject({ protocol: 'exclusion/compact+thoughts', calls: 7 });
+  const promptTokens = (...by: string[]) => {
+    const { status, stdout } = winnow(['eval', ...args, ...out, '--json', ...by]);
+    expect(status).toBe(0);
+    return JSON.parse(stdout).tokens.prompt as number;
+  };
+  const without = promptTokens('--thoughts-threshold', '1e9');
+  expect(promptTokens()).toBeGreaterThan(without);
+  // Every cosine is at most 1, and that of two histories with a title in common above -1.
+  expect(promptTokens('--thoughts-by', 'hidden')).toBeGreaterThan(without);
+  expect(promptTokens('--thoughts-by', 'hidden', '--thoughts-threshold', '1.001')).toBe(without);
 });
 
 test('bad input', () => {

@@ -61,10 +61,10 @@ async function evaluateModel(
   context: CommandContext,
 ): Promise<ModelEvaluation & { readonly tokens: TokenUsage }> {
   const { seed, maxTokens, temperature, malformed: policy, retries } = options;
-  const protocol = await rankingProtocol(options, seed, instances);
   const { signal } = context;
   const progress = openProgress('ranked instances', options.json);
   const language = loaded.language();
+  const protocol = await rankingProtocol(options, seed, instances, language);
   const generate = language.generator({ maxTokens, temperature, seed }, { signal });
   const evaluation = await evaluate(protocol, instances, generate, {
     malformed: { policy, retries },

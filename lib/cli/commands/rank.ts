@@ -128,12 +128,12 @@ async function rankQueries(
   const counts: Counts = { ranked: 0, failed: 0, calls: 0, completionTokens: 0, malformed: {} };
   const before = target.done.size + input.keptQueries.length;
   if (before === order.size) return counts;
-  const protocol = await protocolFor(options, input);
   const { maxTokens, temperature, seed, malformed: policy, retries, inFlight } = options;
   const { signal } = context;
   const progress = openProgress('ranked queries', options.json);
   await withModelFolder(options.model, options, context, async (loaded) => {
     const language = loaded.language();
+    const protocol = await protocolFor(options, input, language);
     const generate = language.generator({ maxTokens, temperature, seed }, { signal });
     const onRound = async (calls: readonly RankingCall[]): Promise<void> => {
       await target.endRound(target.logs ? calls.map((call) => logLine(call, language)) : []);
@@ -162,9 +162,9 @@ async function rankQueries(
 }
 
 /** Thoughts are looked up for all queries together; without them no instance is made before its turn. */
-function protocolFor(options: RankOptions, input: RankInput): Promise<AnyProtocol> {
+function protocolFor(options: RankOptions, input: RankInput, language: LanguageModel): Promise<AnyProtocol> {
   const instances: RankingInstance[] = options.thoughts === undefined ? [] : [...input.instances()];
-  return rankingProtocol(options, options.seed, instances);
+  return rankingProtocol(options, options.seed, instances, language);
 }
 
 function logLine(call: RankingCall, language: LanguageModel): { key: string; text: string } {

@@ -10,8 +10,10 @@ const std::vector<std::string>& tiny_architectures() {
   return all;
 }
 
-ModelConfig tiny_config(const std::string& architecture) {
+ModelConfig tiny_config(const std::string& name) {
   ModelConfig config;
+  const std::string architecture = name.substr(0, name.find('+'));
+  config.value_head = name.ends_with("+value");
   config.vocabulary = 37;
   config.width = 21;
   config.feed_forward = 27;
@@ -52,11 +54,13 @@ TinyModel::TinyModel(const Ops& ops, const std::string& architecture, DType dtyp
   model.initialise(7, standard_deviation);
   Random random("tiny model");
   for (Parameter& parameter : model.parameters()) {
-    if (parameter.spec.kind != ParameterKind::kNorm && parameter.spec.kind != ParameterKind::kBias) continue;
+    const ParameterKind kind = parameter.spec.kind;
+    if (kind == ParameterKind::kEmbedding || kind == ParameterKind::kLinear) continue;
     std::vector<float> values = read(model, parameter.value.view());
     for (float& value : values) value += static_cast<float>(random.uniform(-0.2, 0.2));
     ops.upload(context, parameter.value.view().data, values.data(), values.size() * sizeof(float));
   }
+  if (model.config().value_head) model.pack();
 }
 
 std::vector<int32_t> random_tokens(Random& random, int64_t count, int64_t vocabulary) {

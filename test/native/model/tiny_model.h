@@ -15,11 +15,12 @@
 namespace winnow::test {
 
 // "qwen2": q/k/v bias, tied head, odd widths. "qwen3": q/k norm. "llama": untied head, output bias, llama3
-// rope scaling, four query heads to a kv head. "mistral": linear rope scaling, one layer, head size 8.
+// rope scaling, four query heads to a kv head. "mistral": linear rope scaling, one layer, head size 8. With
+// "+value" behind the name there is a value head too.
 ModelConfig tiny_config(const std::string& architecture);
 const std::vector<std::string>& tiny_architectures();
 
-// A session and a model whose norms and biases are random too.
+// A session and a model whose norms, biases and value head are random too.
 struct TinyModel {
   TinyModel(const Ops& ops, const std::string& architecture, DType dtype = DType::kF32, int threads = 1,
             float standard_deviation = 0.15f);
