@@ -122,6 +122,7 @@ export {
   type NativeMemoryPlan,
   type NativeModelConfig,
   openSession,
+  type ParameterGroup,
   planTraining,
   readModelFolder,
   type ScoreRequest,

@@ -138,14 +138,22 @@ export interface NativeUpdateRequest {
   beta2: number;
   epsilon: number;
   weightDecay: number;
+  /** Groups whose parameters decay. */
+  decayGroups: ParameterGroup[];
   /** 0 = no clipping. */
   maxGradientNorm: number;
   /** 1-based. */
   step: number;
 }
 
+/** `embedding` (a tied head included), the linear layers of `attention` and `mlp`, `head`, and all `norm` weights and `bias`es. */
+export type ParameterGroup = 'embedding' | 'attention' | 'mlp' | 'head' | 'norm' | 'bias';
+
 export interface NativeUpdateResult {
+  /** Before clipping. */
   gradientNorm: number;
+  /** The same of each group that the model trains. */
+  gradientNorms: Partial<Record<ParameterGroup, number>>;
   skipped: boolean;
 }
 

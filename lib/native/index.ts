@@ -9,6 +9,7 @@ export type {
   NativeMemoryPlan,
   NativeModelConfig,
   NativeUpdateResult as UpdateResult,
+  ParameterGroup,
   StopReason,
 } from './addon-types.js';
 export { loadAddon } from './binding.js';

@@ -6,6 +6,7 @@ import type {
   NativeLossResult,
   NativeScoreRequest,
   NativeUpdateRequest,
+  ParameterGroup,
   StopReason,
 } from './addon-types.js';
 import { argumentError, flattenAligned, flattenSequences, knownKeys, splitByOffsets } from './checks.js';
@@ -100,6 +101,8 @@ export interface UpdateRequest {
   beta2?: number;
   epsilon?: number;
   weightDecay?: number;
+  /** Groups that decay; by default the matrices: embedding, attention, mlp and head. */
+  decayGroups?: readonly ParameterGroup[];
   /** Global norm to clip to; 0 is no clipping. */
   maxGradientNorm?: number;
   /** 1-based, for the bias correction. */
@@ -133,7 +136,10 @@ const lossDefaults = {
   headChunkRows: 64,
 };
 
-const updateDefaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
+const updateDefaults = {
+  ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+  decayGroups: ['embedding', 'attention', 'mlp', 'head'] as ParameterGroup[],
+};
 
 /** The given numbers over the defaults; an absent or undefined one keeps its default. Ranges are the engine's to check. */
 function withDefaults<Defaults extends object>(given: object, defaults: Defaults): Defaults {

@@ -1,4 +1,6 @@
 // enableTraining, accumulateGradients, applyGradients, the optimizer's state, planTraining.
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -98,6 +100,25 @@ Napi::Value accumulate_call(const Napi::CallbackInfo& info) {
   });
 }
 
+std::array<bool, kParameterGroups> read_groups(const Fields& request, const char* name) {
+  const std::vector<std::string> known(std::begin(kParameterGroupNames), std::end(kParameterGroupNames));
+  std::array<bool, kParameterGroups> groups{};
+  for (const std::string& group : request.texts(name)) {
+    const auto found = std::ranges::find(known, group);
+    if (found == known.end())
+      fail_argument(request.path(name), "names among embedding, attention, mlp, head, norm and bias", group);
+    groups[static_cast<size_t>(found - known.begin())] = true;
+  }
+  return groups;
+}
+
+Napi::Object group_norms(Napi::Env env, const UpdateResult& update) {
+  Napi::Object norms = Napi::Object::New(env);
+  for (size_t group = 0; group < kParameterGroups; ++group)
+    if (update.has_group[group]) norms.Set(kParameterGroupNames[group], update.group_norms[group]);
+  return norms;
+}
+
 Napi::Value apply_call(const Napi::CallbackInfo& info) {
   return model_call(info, 2, [&](const std::shared_ptr<ModelEntry>& entry) -> Work {
     const Fields request(info[1], "applyGradients");
@@ -109,11 +130,13 @@ Napi::Value apply_call(const Napi::CallbackInfo& info) {
     options.adamw.weight_decay = static_cast<float>(request.number("weightDecay", 0, 1e6));
     options.adamw.step = request.integer("step", 1, (1ll << 53) - 1);
     options.max_gradient_norm = static_cast<float>(request.number("maxGradientNorm", 0, 1e30));
+    options.decays = read_groups(request, "decayGroups");
     return [entry, options](const CancelToken&, const Progress&) -> Result {
       const UpdateResult update = apply_gradients(*entry->model, options);
       return [update](Napi::Env env) {
         Napi::Object result = Napi::Object::New(env);
         result.Set("gradientNorm", update.gradient_norm);
+        result.Set("gradientNorms", group_norms(env, update));
         result.Set("skipped", update.skipped);
         return result;
       };

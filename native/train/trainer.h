@@ -1,6 +1,7 @@
 // Scoring, gradient accumulation and the optimizer step, over sequences merged into a token forest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -57,12 +58,17 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
                                 const Progress& progress);
 
 struct UpdateOptions {
-  AdamwOptions adamw;           // weight_decay applies to matrices only
+  AdamwOptions adamw;  // weight_decay applies to the groups of `decays`
+  // By ParameterGroup; matrices alone, unless told otherwise.
+  std::array<bool, kParameterGroups> decays{true, true, true, true, false, false};
   float max_gradient_norm = 1;  // 0 = no clipping
 };
 struct UpdateResult {
   double gradient_norm = 0;  // before clipping
-  bool skipped = false;      // non-finite gradient: nothing changed
+  // Of each ParameterGroup that the model trains, before clipping; 0 of the others.
+  std::array<double, kParameterGroups> group_norms{};
+  std::array<bool, kParameterGroups> has_group{};
+  bool skipped = false;  // non-finite gradient: nothing changed
 };
 void zero_gradients(Model& model);
 // Clips, steps AdamW, zeroes the gradients, repacks the weights.

@@ -52,6 +52,7 @@ const update = {
   beta2: 0.999,
   epsilon: 1e-8,
   weightDecay: 0.1,
+  decayGroups: ['attention', 'mlp'],
   maxGradientNorm: 1,
   step: 1,
 };
