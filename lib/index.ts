@@ -124,6 +124,7 @@ export {
   openSession,
   type ParameterGroup,
   planTraining,
+  type Recompute,
   readModelFolder,
   type ScoreRequest,
   type Session,

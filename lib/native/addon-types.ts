@@ -108,7 +108,11 @@ export interface NativeLossRequest extends FlatSequences {
   temperature: number;
   maxBatchTokens: number;
   headChunkRows: number;
+  recompute: Recompute;
 }
+
+/** What is kept of a forward pass for its gradient: all of it, or the inputs of the layers. */
+export type Recompute = 'none' | 'layer';
 
 export interface NativeLossResult {
   /** Sums over loss entries, each times its weight. */
@@ -163,6 +167,8 @@ export interface NativeMemoryPlan {
   activationsBytes: number;
   headBytes: number;
   kvStoreBytes: number;
+  /** An upper bound of what the kernels hold besides. */
+  scratchBytes: number;
 }
 
 export interface BuildInfo {
@@ -223,6 +229,8 @@ export interface Addon {
     dtype: DTypeName;
     maxBatchTokens: number;
     headChunkRows: number;
+    recompute: Recompute;
+    threads: number;
   }): NativeMemoryPlan;
   /** Micro-benchmarks: one timed run of a kernel at a shape; see bench/. */
   benchmark(

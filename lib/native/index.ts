@@ -10,6 +10,7 @@ export type {
   NativeModelConfig,
   NativeUpdateResult as UpdateResult,
   ParameterGroup,
+  Recompute,
   StopReason,
 } from './addon-types.js';
 export { loadAddon } from './binding.js';

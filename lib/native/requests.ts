@@ -7,6 +7,7 @@ import type {
   NativeScoreRequest,
   NativeUpdateRequest,
   ParameterGroup,
+  Recompute,
   StopReason,
 } from './addon-types.js';
 import { argumentError, flattenAligned, flattenSequences, knownKeys, splitByOffsets } from './checks.js';
@@ -88,6 +89,11 @@ export interface LossRequest {
   temperature?: number;
   maxBatchTokens?: number;
   headChunkRows?: number;
+  /**
+   * `layer`: of a forward pass only the input of each layer is kept, and the rest is computed again for the gradient, to the same
+   * bits: a third more products for a small part of the memory. What `generate` kept (`maxActivationBytes`) is used either way.
+   */
+  recompute?: Recompute;
 }
 
 /** As the engine reports it, with `logprobs` cut into one array a sequence (NaN where the weight is 0). */
@@ -134,6 +140,7 @@ const lossDefaults = {
   temperature: 1,
   maxBatchTokens: 1024,
   headChunkRows: 64,
+  recompute: 'none' as Recompute,
 };
 
 const updateDefaults = {

@@ -111,6 +111,8 @@ const kOptimizer = {
 const kBatch = {
   /** Tokens computed at once; a larger batch is split and its gradients are added up. */
   maxBatchTokens: kCount.default(1024),
+  /** `layer`: of a forward pass the layers' inputs are kept, and the rest is computed again for the gradient, to the same bits. */
+  recompute: z.enum(['none', 'layer']).default('none'),
 };
 
 /** Numbers of candidates of the cases, drawn uniformly; default: all candidates. */

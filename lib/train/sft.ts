@@ -54,7 +54,7 @@ async function sftStep(
 /** One update towards the examples. */
 export async function imitate(
   model: TrainableModel,
-  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens'>,
+  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens' | 'recompute'>,
   examples: readonly SftExample[],
   request: StepRequest,
   watch: Stopwatch,
@@ -67,6 +67,7 @@ export async function imitate(
       sequences,
       weight: examples.map(({ prompt, completion }) => onCompletion(prompt, completion, () => 1 / lossTokens)),
       maxBatchTokens: config.maxBatchTokens,
+      recompute: config.recompute,
     },
     { signal: request.signal },
   );

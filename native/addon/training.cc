@@ -41,6 +41,10 @@ std::vector<float> read_aligned(const Fields& request, const char* name, size_t 
   return values;
 }
 
+Recompute read_recompute(const Fields& request) {
+  return request.choice("recompute", {"none", "layer"}) == 0 ? Recompute::kNone : Recompute::kLayer;
+}
+
 LossRequest read_loss_request(const Fields& request) {
   LossRequest result;
   result.sequences = read_sequences(request);
@@ -59,6 +63,7 @@ LossRequest read_loss_request(const Fields& request) {
   options.temperature = static_cast<float>(request.number("temperature", 1e-6, 1e6));
   options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
   options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
+  options.recompute = read_recompute(request);
   if (options.policy.kl_coefficient > 0 && result.reference_logprob.empty())
     fail_argument(request.path("referenceLogprob"), "a Float32Array, as klCoefficient is above 0",
                   "undefined");
@@ -172,16 +177,20 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
     const Fields request(info[0], "planTraining");
+    PlanOptions options;
+    options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
+    options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
+    options.recompute = read_recompute(request);
+    options.threads = static_cast<int>(request.integer("threads", 1, 65536));
     const MemoryPlan plan =
-        plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"),
-                      static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows)),
-                      static_cast<int>(request.integer("headChunkRows", 1, kMostRows)));
+        plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"), options);
     Napi::Object result = Napi::Object::New(env);
     result.Set("weightsBytes", static_cast<double>(plan.weights));
     result.Set("optimizerBytes", static_cast<double>(plan.optimizer));
     result.Set("activationsBytes", static_cast<double>(plan.activations));
     result.Set("headBytes", static_cast<double>(plan.head));
     result.Set("kvStoreBytes", static_cast<double>(plan.kv_store));
+    result.Set("scratchBytes", static_cast<double>(plan.scratch));
     return result;
   });
 }

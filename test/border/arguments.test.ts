@@ -45,6 +45,7 @@ const loss: NativeLossRequest = {
   temperature: 1,
   maxBatchTokens: 64,
   headChunkRows: 16,
+  recompute: 'none' as const,
 };
 
 async function refused(call: Promise<unknown>, message: RegExp): Promise<void> {

@@ -45,6 +45,7 @@ const loss = {
   temperature: 1,
   maxBatchTokens: 64,
   headChunkRows: 8,
+  recompute: 'layer',
 };
 const update = {
   learningRate: 1e-2,

@@ -223,14 +223,16 @@ TEST("model/training/the plan adds up") {
   const ModelConfig config = tiny_config("qwen2");
   int64_t parameters = 0;
   for (const ParameterSpec& spec : parameter_specs(config)) parameters += spec.rows * spec.cols;
-  const MemoryPlan plan = plan_training(config, DType::kBF16, 100, 8);
+  const MemoryPlan plan =
+      plan_training(config, DType::kBF16, {.max_batch_tokens = 100, .head_chunk_rows = 8});
   EXPECT(plan.optimizer == 16 * parameters, "f32 master, gradient and two moments");
   EXPECT(plan.head >= 8 * 37 * 4 && plan.head < 8 * 100 * 4, "head_chunk_rows x vocabulary");
   EXPECT(plan.kv_store == static_cast<int64_t>(KeyValueStore::size_bytes(config, 14)),
          "two blocks for every 16 rows");
-  EXPECT(plan.total() == plan.weights + plan.optimizer + plan.activations + plan.head + plan.kv_store,
+  EXPECT(plan.total() ==
+             plan.weights + plan.optimizer + plan.activations + plan.head + plan.kv_store + plan.scratch,
          "total");
-  expect_error("ERR_MODEL_CONFIG", [] { plan_training({}, DType::kF32, 1, 1); });
+  expect_error("ERR_MODEL_CONFIG", [] { plan_training({}, DType::kF32, {}); });
 }
 
 }  // namespace
