@@ -119,7 +119,11 @@ export interface NativeLossRequest extends FlatSequences {
   temperature: number;
   maxBatchTokens: number;
   headChunkRows: number;
+  recompute: Recompute;
 }
+
+/** What is kept of a forward pass for its gradient: all of it, or the inputs of the layers. */
+export type Recompute = 'none' | 'layer';
 
 export interface NativeLossResult {
   /** Sums over loss entries, each times its weight. */
@@ -149,14 +153,22 @@ export interface NativeUpdateRequest {
   beta2: number;
   epsilon: number;
   weightDecay: number;
+  /** Groups whose parameters decay. */
+  decayGroups: ParameterGroup[];
   /** 0 = no clipping. */
   maxGradientNorm: number;
   /** 1-based. */
   step: number;
 }
 
+/** `embedding` (a tied head included), the linear layers of `attention` and `mlp`, `head`, and all `norm` weights and `bias`es. */
+export type ParameterGroup = 'embedding' | 'attention' | 'mlp' | 'head' | 'norm' | 'bias';
+
 export interface NativeUpdateResult {
+  /** Before clipping. */
   gradientNorm: number;
+  /** The same of each group that the model trains. */
+  gradientNorms: Partial<Record<ParameterGroup, number>>;
   skipped: boolean;
 }
 
@@ -166,6 +178,8 @@ export interface NativeMemoryPlan {
   activationsBytes: number;
   headBytes: number;
   kvStoreBytes: number;
+  /** An upper bound of what the kernels hold besides. */
+  scratchBytes: number;
 }
 
 export interface BuildInfo {
@@ -231,6 +245,8 @@ export interface Addon {
     dtype: DTypeName;
     maxBatchTokens: number;
     headChunkRows: number;
+    recompute: Recompute;
+    threads: number;
   }): NativeMemoryPlan;
   /** Micro-benchmarks: one timed run of a kernel at a shape; see bench/. */
   benchmark(

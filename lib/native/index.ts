@@ -9,6 +9,8 @@ export type {
   NativeMemoryPlan,
   NativeModelConfig,
   NativeUpdateResult as UpdateResult,
+  ParameterGroup,
+  Recompute,
   StopReason,
 } from './addon-types.js';
 export { loadAddon } from './binding.js';

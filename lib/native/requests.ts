@@ -8,6 +8,8 @@ import type {
   NativeScoreRequest,
   NativeUpdateRequest,
   NativeValuesRequest,
+  ParameterGroup,
+  Recompute,
   StopReason,
 } from './addon-types.js';
 import { argumentError, flattenAligned, flattenSequences, knownKeys, splitByOffsets } from './checks.js';
@@ -106,6 +108,11 @@ export interface LossRequest {
   temperature?: number;
   maxBatchTokens?: number;
   headChunkRows?: number;
+  /**
+   * `layer`: of a forward pass only the input of each layer is kept, and the rest is computed again for the gradient, to the same
+   * bits: a third more products for a small part of the memory. What `generate` kept (`maxActivationBytes`) is used either way.
+   */
+  recompute?: Recompute;
 }
 
 /** As the engine reports it, with `logprobs` cut into one array a sequence (NaN where the weight is 0). */
@@ -119,6 +126,8 @@ export interface UpdateRequest {
   beta2?: number;
   epsilon?: number;
   weightDecay?: number;
+  /** Groups that decay; by default the matrices: embedding, attention, mlp and head. */
+  decayGroups?: readonly ParameterGroup[];
   /** Global norm to clip to; 0 is no clipping. */
   maxGradientNorm?: number;
   /** 1-based, for the bias correction. */
@@ -150,9 +159,13 @@ const lossDefaults = {
   temperature: 1,
   maxBatchTokens: 1024,
   headChunkRows: 64,
+  recompute: 'none' as Recompute,
 };
 
-const updateDefaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
+const updateDefaults = {
+  ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+  decayGroups: ['embedding', 'attention', 'mlp', 'head'] as ParameterGroup[],
+};
 
 /** The given numbers over the defaults; an absent or undefined one keeps its default. Ranges are the engine's to check. */
 function withDefaults<Defaults extends object>(given: object, defaults: Defaults): Defaults {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type {
   Addon,
   BackendReport,
@@ -7,6 +8,7 @@ import type {
   ModelSource,
   NativeMemoryPlan,
   NativeModelConfig,
+  Recompute,
   SessionHandle,
 } from './addon-types.js';
 import { loadAddon } from './binding.js';
@@ -140,16 +142,27 @@ export interface PlanTrainingRequest {
   dtype: DTypeName;
   maxBatchTokens?: number;
   headChunkRows?: number;
+  recompute?: Recompute;
+  /** 0 = every core. */
+  threads?: number;
 }
 
 /** Memory that training would take, in bytes, before anything is allocated. */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
-  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64 } = request;
+  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64, recompute = 'none' } = request;
+  const threads = request.threads || availableParallelism();
   const addon = loadAddon();
-  return callNow(() => addon.planTraining({ config, dtype, maxBatchTokens, headChunkRows }));
+  return callNow(() => addon.planTraining({ config, dtype, maxBatchTokens, headChunkRows, recompute, threads }));
 }
 
 /** The sum of a plan, in bytes. */
 export function totalBytes(plan: NativeMemoryPlan): number {
-  return plan.weightsBytes + plan.optimizerBytes + plan.activationsBytes + plan.headBytes + plan.kvStoreBytes;
+  return (
+    plan.weightsBytes +
+    plan.optimizerBytes +
+    plan.activationsBytes +
+    plan.headBytes +
+    plan.kvStoreBytes +
+    plan.scratchBytes
+  );
 }

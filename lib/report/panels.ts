@@ -58,7 +58,19 @@ const kPanels: readonly Panel[] = [
     minimumSpan: 1e-6,
   },
   { title: 'Loss', caption: 'supervised, per token', names: [['loss', 'loss']] },
-  { title: 'Gradient norm', caption: 'before clipping', names: [['norm', 'grad_norm']] },
+  {
+    title: 'Gradient norm',
+    caption: 'before clipping',
+    names: [
+      ['all', 'grad_norm'],
+      ['embedding', 'grad_norm/embedding'],
+      ['attention', 'grad_norm/attention'],
+      ['MLP', 'grad_norm/mlp'],
+      ['head', 'grad_norm/head'],
+      ['norms', 'grad_norm/norm'],
+      ['biases', 'grad_norm/bias'],
+    ],
+  },
   { title: 'Learning rate', caption: '', names: [['rate', 'learning_rate']], exact: true },
 ];
 

@@ -80,7 +80,19 @@ function stageContradictions({ stages, model }: ResolvedConfig): Contradiction[]
       add('warmupSteps', `warm-up of ${stage.warmupSteps} steps in a stage of ${stage.steps}`, 'lower warmupSteps');
     }
     if (stage.schedule === 'constant' && stage.floor > 0) {
-      add('floor', 'a constant schedule has no floor', 'use schedule: linear or cosine, or remove floor');
+      add('floor', 'a constant schedule has no floor', 'use schedule: linear, cosine or wsd, or remove floor');
+    }
+    if (stage.decaySteps !== undefined) {
+      if (stage.schedule !== 'wsd') {
+        add(
+          'decaySteps',
+          `the schedule ${stage.schedule} has no decay phase`,
+          'use schedule: wsd, or remove decaySteps',
+        );
+      } else if (stage.warmupSteps + stage.decaySteps > stage.steps) {
+        const what = `warm-up of ${stage.warmupSteps} and decay of ${stage.decaySteps} steps in a stage of ${stage.steps}`;
+        add('decaySteps', what, 'lower decaySteps or warmupSteps');
+      }
     }
     if (stage.sizes !== undefined && stage.sizes.minimum > stage.sizes.maximum) {
       add('sizes', 'the smallest case is larger than the largest', 'let minimum be at most maximum');

@@ -86,10 +86,13 @@ const kData = z.strictObject({
 
 const kSchedule = {
   learningRate: z.number().positive(),
-  schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
+  /** `wsd`: warm-up, stable, decay in the last `decaySteps` steps. */
+  schedule: z.enum(['constant', 'linear', 'cosine', 'wsd']).default('constant'),
   warmupSteps: kIndex.default(0),
-  /** The last rate of `linear` and `cosine`, as a fraction of the first. */
+  /** The last rate of `linear`, `cosine` and `wsd`, as a fraction of the first. */
   floor: kFraction.default(0),
+  /** Of `wsd`; default: a tenth of the steps. */
+  decaySteps: kCount.optional(),
 };
 
 const kOptimizer = {
@@ -97,6 +100,10 @@ const kOptimizer = {
   beta2: z.number().min(0).lt(1).default(0.999),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: z.number().min(0).default(0),
+  /** Parameters that decay; `embedding` includes a tied head. */
+  weightDecayGroups: z
+    .array(z.enum(['embedding', 'attention', 'mlp', 'head', 'norm', 'bias']))
+    .default(['embedding', 'attention', 'mlp', 'head']),
   /** Global norm above which the gradient is scaled down; 0 = never. */
   maxGradientNorm: z.number().min(0).default(1),
 };
@@ -104,6 +111,8 @@ const kOptimizer = {
 const kBatch = {
   /** Tokens computed at once; a larger batch is split and its gradients are added up. */
   maxBatchTokens: kCount.default(1024),
+  /** `layer`: of a forward pass the layers' inputs are kept, and the rest is computed again for the gradient, to the same bits. */
+  recompute: z.enum(['none', 'layer']).default('none'),
 };
 
 /** Numbers of candidates of the cases, drawn uniformly; default: all candidates. */

@@ -16,6 +16,9 @@ export interface StageMemory {
   readonly optimizer: number;
   readonly activations: number;
   readonly head: number;
+  /** Keys and values of the batch in work, and what the kernels hold; the latter is an upper bound. */
+  readonly keys: number;
+  readonly scratch: number;
   readonly reference: number;
   readonly sampling: number;
 }
@@ -121,7 +124,7 @@ async function lookAt(
 }
 
 function planStage(
-  { model: { dtype } }: ResolvedConfig,
+  { model: { dtype }, threads }: ResolvedConfig,
   native: NativeModelConfig,
   stage: StageConfig,
   cases: readonly LookedAt[],
@@ -130,19 +133,23 @@ function planStage(
   const [rows, group] = stage.kind === 'sft' ? [stage.batch, 1] : [stage.prompts, stage.group];
   const promptTokens = Math.round(rows * mean(({ prompt }) => prompt.length));
   const completionTokens = Math.round(rows * group * mean(({ completion }) => completion));
-  const plan = planTraining({ config: native, dtype, maxBatchTokens: stage.maxBatchTokens });
+  const longestSequence = Math.max(...cases.map(({ prompt, completion }) => prompt.length + completion));
+  // A sequence that is longer than a batch is a batch of its own.
+  const maxBatchTokens = Math.max(stage.maxBatchTokens, Math.min(longestSequence, native.maxPositions));
+  const plan = planTraining({ config: native, dtype, maxBatchTokens, recompute: stage.recompute, threads });
   const keyValueBytes = 8 * native.layers * native.kvHeads * native.headDim * (promptTokens + completionTokens);
-  const keptBytes = (plan.activationsBytes / stage.maxBatchTokens) * (promptTokens + completionTokens);
+  const everything = planTraining({ config: native, dtype, maxBatchTokens, threads });
+  const keptBytes = (everything.activationsBytes / maxBatchTokens) * (promptTokens + completionTokens);
   const sampling =
     stage.kind === 'sft' ? 0 : Math.min(keyValueBytes, kMaxKvBytes) + Math.min(keptBytes, stage.maxActivationBytes);
   return {
     ...{ name: stage.name, kind: stage.kind, steps: stage.steps, promptTokens, completionTokens },
     exact: stage.kind === 'sft',
-    longestSequence: Math.max(...cases.map(({ prompt, completion }) => prompt.length + completion)),
+    longestSequence,
     memory: {
       ...{ weights: plan.weightsBytes, optimizer: plan.optimizerBytes, activations: plan.activationsBytes },
       ...{
-        head: plan.headBytes,
+        ...{ head: plan.headBytes, keys: plan.kvStoreBytes, scratch: plan.scratchBytes },
         reference: stage.kind === 'grpo' && stage.reference ? plan.weightsBytes : 0,
         sampling,
       },

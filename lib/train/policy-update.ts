@@ -57,7 +57,7 @@ async function updateOnce(
   watch: Stopwatch,
 ): Promise<{ skipped: boolean; metrics: Record<string, number> }> {
   const { model, config } = context;
-  const { temperature, maxBatchTokens, entropyCoefficient } = config;
+  const { temperature, maxBatchTokens, recompute, entropyCoefficient } = config;
   const logprobs =
     done === 0
       ? terms.map(({ oldLogprob }) => oldLogprob)
@@ -67,7 +67,7 @@ async function updateOnce(
     {
       kind: 'policy_gradient',
       sequences: terms.map(({ tokens }) => tokens),
-      ...{ ...gradient, entropyCoefficient, temperature, maxBatchTokens },
+      ...{ ...gradient, entropyCoefficient, temperature, maxBatchTokens, recompute },
     },
     { signal: request.signal },
   );

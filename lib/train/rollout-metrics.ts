@@ -6,6 +6,7 @@ import type { SampleCompletion, SampleRecord } from './events.js';
 import type { Judged } from './judge.js';
 import type { PolicySums, PolicyTerm } from './policy-gradient.js';
 import { hasSignal, isTruncated, type RolloutConfig, type RolloutGroup, type Sampled } from './rollout.js';
+import { gradientMetrics } from './sft.js';
 
 export interface RolloutExtras {
   /** What the KL term took from each reward of the groups trained on; empty unless its place is the reward. */
@@ -75,7 +76,7 @@ export function updateMetrics(figures: UpdateFigures): Record<string, number> {
     loss: sums.policyLoss + (inLoss ? kl.coefficient * sums.kl : 0) - entropyCoefficient * loss.entropy,
     policy_loss: sums.policyLoss,
     entropy: loss.entropy / sums.weight,
-    grad_norm: applied.gradientNorm,
+    ...gradientMetrics(applied),
     'clip_ratio/low_mean': sums.clippedLow / sums.tokens,
     'clip_ratio/high_mean': sums.clippedHigh / sums.tokens,
     'clip_ratio/region_mean': (sums.clippedLow + sums.clippedHigh) / sums.tokens,

@@ -1,4 +1,5 @@
 /** Supervised training on prompts with given completions: the loss is the mean over all completion tokens of the batch. */
+import type { UpdateResult } from '../native/index.js';
 import type { SftConfig } from './config.js';
 import { concatenate, onCompletion } from './policy-batch.js';
 import {
@@ -53,11 +54,11 @@ async function sftStep(
 /** One update towards the examples. */
 export async function imitate(
   model: TrainableModel,
-  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens'>,
+  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens' | 'recompute'>,
   examples: readonly SftExample[],
   request: StepRequest,
   watch: Stopwatch,
-): Promise<{ readonly metrics: { readonly loss: number; readonly grad_norm: number }; readonly skipped: boolean }> {
+): Promise<{ readonly metrics: Readonly<Record<string, number>>; readonly skipped: boolean }> {
   const lossTokens = sum(examples.map(({ completion }) => completion.length));
   const sequences = examples.map(({ prompt, completion }) => concatenate(prompt, completion));
   const result = await model.accumulateGradients(
@@ -66,6 +67,7 @@ export async function imitate(
       sequences,
       weight: examples.map(({ prompt, completion }) => onCompletion(prompt, completion, () => 1 / lossTokens)),
       maxBatchTokens: config.maxBatchTokens,
+      recompute: config.recompute,
     },
     { signal: request.signal },
   );
@@ -80,15 +82,25 @@ export async function imitate(
       step: request.optimizerStep + 1,
     }),
   );
-  return { metrics: { loss: result.loss, grad_norm: update.gradientNorm }, skipped: update.skipped };
+  return { metrics: { loss: result.loss, ...gradientMetrics(update) }, skipped: update.skipped };
 }
 
 /** The settings of AdamW and of gradient clipping that do not change from step to step. */
-export function optimizerSettings({ beta1, beta2, epsilon, weightDecay, maxGradientNorm }: OptimizerSettings) {
-  return { beta1, beta2, epsilon, weightDecay, maxGradientNorm };
+export function optimizerSettings(config: OptimizerSettings) {
+  const { beta1, beta2, epsilon, weightDecay, weightDecayGroups: decayGroups, maxGradientNorm } = config;
+  return { beta1, beta2, epsilon, weightDecay, decayGroups, maxGradientNorm };
 }
 
-type OptimizerSettings = Pick<SftConfig, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay' | 'maxGradientNorm'>;
+type OptimizerSettings = Pick<
+  SftConfig,
+  'beta1' | 'beta2' | 'epsilon' | 'weightDecay' | 'weightDecayGroups' | 'maxGradientNorm'
+>;
+
+/** Norms before clipping, of the whole gradient and by parameter group. */
+export function gradientMetrics({ gradientNorm, gradientNorms }: UpdateResult): Record<string, number> {
+  const groups = Object.entries(gradientNorms).map(([group, norm]) => [`grad_norm/${group}`, norm]);
+  return { grad_norm: gradientNorm, ...Object.fromEntries(groups) };
+}
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);

@@ -1,4 +1,6 @@
 // enableTraining, accumulateGradients, applyGradients, the optimizer's state, planTraining.
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -39,6 +41,10 @@ std::vector<float> read_aligned(const Fields& request, const char* name, size_t 
   return values;
 }
 
+Recompute read_recompute(const Fields& request) {
+  return request.choice("recompute", {"none", "layer"}) == 0 ? Recompute::kNone : Recompute::kLayer;
+}
+
 LossRequest read_loss_request(const Fields& request) {
   LossRequest result;
   result.sequences = read_sequences(request);
@@ -58,6 +64,7 @@ LossRequest read_loss_request(const Fields& request) {
   options.temperature = static_cast<float>(request.number("temperature", 1e-6, 1e6));
   options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
   options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
+  options.recompute = read_recompute(request);
   if (options.policy.kl_coefficient > 0 && result.reference_logprob.empty())
     fail_argument(request.path("referenceLogprob"), "a Float32Array, as klCoefficient is above 0",
                   "undefined");
@@ -99,6 +106,25 @@ Napi::Value accumulate_call(const Napi::CallbackInfo& info) {
   });
 }
 
+std::array<bool, kParameterGroups> read_groups(const Fields& request, const char* name) {
+  const std::vector<std::string> known(std::begin(kParameterGroupNames), std::end(kParameterGroupNames));
+  std::array<bool, kParameterGroups> groups{};
+  for (const std::string& group : request.texts(name)) {
+    const auto found = std::ranges::find(known, group);
+    if (found == known.end())
+      fail_argument(request.path(name), "names among embedding, attention, mlp, head, norm and bias", group);
+    groups[static_cast<size_t>(found - known.begin())] = true;
+  }
+  return groups;
+}
+
+Napi::Object group_norms(Napi::Env env, const UpdateResult& update) {
+  Napi::Object norms = Napi::Object::New(env);
+  for (size_t group = 0; group < kParameterGroups; ++group)
+    if (update.has_group[group]) norms.Set(kParameterGroupNames[group], update.group_norms[group]);
+  return norms;
+}
+
 Napi::Value apply_call(const Napi::CallbackInfo& info) {
   return model_call(info, 2, [&](const std::shared_ptr<ModelEntry>& entry) -> Work {
     const Fields request(info[1], "applyGradients");
@@ -110,11 +136,13 @@ Napi::Value apply_call(const Napi::CallbackInfo& info) {
     options.adamw.weight_decay = static_cast<float>(request.number("weightDecay", 0, 1e6));
     options.adamw.step = request.integer("step", 1, (1ll << 53) - 1);
     options.max_gradient_norm = static_cast<float>(request.number("maxGradientNorm", 0, 1e30));
+    options.decays = read_groups(request, "decayGroups");
     return [entry, options](const CancelToken&, const Progress&) -> Result {
       const UpdateResult update = apply_gradients(*entry->model, options);
       return [update](Napi::Env env) {
         Napi::Object result = Napi::Object::New(env);
         result.Set("gradientNorm", update.gradient_norm);
+        result.Set("gradientNorms", group_norms(env, update));
         result.Set("skipped", update.skipped);
         return result;
       };
@@ -150,16 +178,20 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
     const Fields request(info[0], "planTraining");
+    PlanOptions options;
+    options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
+    options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
+    options.recompute = read_recompute(request);
+    options.threads = static_cast<int>(request.integer("threads", 1, 65536));
     const MemoryPlan plan =
-        plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"),
-                      static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows)),
-                      static_cast<int>(request.integer("headChunkRows", 1, kMostRows)));
+        plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"), options);
     Napi::Object result = Napi::Object::New(env);
     result.Set("weightsBytes", static_cast<double>(plan.weights));
     result.Set("optimizerBytes", static_cast<double>(plan.optimizer));
     result.Set("activationsBytes", static_cast<double>(plan.activations));
     result.Set("headBytes", static_cast<double>(plan.head));
     result.Set("kvStoreBytes", static_cast<double>(plan.kv_store));
+    result.Set("scratchBytes", static_cast<double>(plan.scratch));
     return result;
   });
 }

@@ -197,6 +197,13 @@ std::byte* ThreadPool::scratch(int thread, size_t size_bytes) {
   return block.data;
 }
 
+int64_t ThreadPool::scratch_bytes() const {
+  size_t total = 0;
+  for (int thread = 0; thread < threads_; ++thread)
+    total += state_->scratch[static_cast<size_t>(thread)].size_bytes;
+  return static_cast<int64_t>(total);
+}
+
 int available_cores() {
 #if defined(__linux__)
   cpu_set_t set;

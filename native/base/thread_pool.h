@@ -26,6 +26,7 @@ class ThreadPool {
   // Scratch of at least `size_bytes`, 64-byte aligned, private to `thread`, kept between calls and
   // only ever grown. Contents are undefined.
   std::byte* scratch(int thread, size_t size_bytes);
+  int64_t scratch_bytes() const;  // held now, of all threads
 
  private:
   struct State;

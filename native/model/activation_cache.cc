@@ -16,7 +16,7 @@ ActivationCache::ActivationCache(Context& context, const Ops& ops, const ModelCo
     : context_(context), ops_(ops), config_(config) {}
 
 int64_t ActivationCache::size_bytes(const ModelConfig& config, int64_t rows) {
-  return activation_floats(config, config.layers, rows, KeepKeys::kYes) * static_cast<int64_t>(sizeof(float));
+  return activation_bytes(config, config.layers, rows, Keep::kAllAndKeys);
 }
 
 void ActivationCache::start(int64_t rows) {
@@ -26,7 +26,7 @@ void ActivationCache::start(int64_t rows) {
     rows_.reset();  // before the larger one is allocated
     require_memory(size_bytes(config_, rows), "activations of " + std::to_string(rows) + " sampled tokens",
                    "lower max_activation_bytes");
-    rows_ = std::make_unique<Activations>(context_, ops_, config_, config_.layers, rows, KeepKeys::kYes);
+    rows_ = std::make_unique<Activations>(context_, ops_, config_, config_.layers, rows, Keep::kAllAndKeys);
   }
   full_ = false;
 }

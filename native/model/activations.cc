@@ -28,11 +28,12 @@ class Carver {
   int64_t used_ = 0;
 };
 
-LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t rows, KeepKeys keys) {
+LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t rows, Keep keep) {
   const int64_t query_width = int64_t{config.heads} * config.head_dim;
   const int64_t key_width = int64_t{config.kv_heads} * config.head_dim;
   LayerActivations layer;
   layer.residual_in = carver.take(rows, config.width);
+  if (keep == Keep::kLayerInputs) return layer;
   layer.residual_mid = carver.take(rows, config.width);
   layer.attention_rstd = carver.take(rows);
   layer.feed_forward_rstd = carver.take(rows);
@@ -46,7 +47,7 @@ LayerActivations carve_layer(Carver& carver, const ModelConfig& config, int64_t 
   layer.attended = carver.take(rows, query_width);
   layer.gate = carver.take(rows, config.feed_forward);
   layer.up = carver.take(rows, config.feed_forward);
-  if (keys == KeepKeys::kYes) {
+  if (keep == Keep::kAllAndKeys) {
     layer.key = carver.take(rows, key_width);
     layer.value = carver.take(rows, key_width);
   }
@@ -86,25 +87,23 @@ std::vector<View> LayerActivations::arrays(int64_t rows) const {
   return result;
 }
 
-int64_t activation_floats(const ModelConfig& config, int layers, int64_t rows, KeepKeys keys) {
+int64_t activation_bytes(const ModelConfig& config, int layers, int64_t rows, Keep keep) {
   Carver layer(nullptr), rest(nullptr);
-  carve_layer(layer, config, rows, keys);
+  carve_layer(layer, config, rows, keep);
   rest.take(rows, config.width);
   rest.take(rows);
-  return layers * layer.used() + rest.used();
-}
-
-int64_t Activations::size_bytes(const ModelConfig& config, int64_t rows) {
-  return activation_floats(config, config.layers, rows, KeepKeys::kNo) * static_cast<int64_t>(sizeof(float));
+  return (layers * layer.used() + rest.used()) * static_cast<int64_t>(sizeof(float));
 }
 
 Activations::Activations(Context& context, const Ops& ops, const ModelConfig& config, int layers,
-                         int64_t capacity, KeepKeys keys)
+                         int64_t capacity, Keep keep)
     : config_(config),
       capacity_(capacity),
-      storage_(allocate_buffer(context, ops, {activation_floats(config, layers, capacity, keys)})) {
+      storage_(allocate_buffer(
+          context, ops,
+          {activation_bytes(config, layers, capacity, keep) / static_cast<int64_t>(sizeof(float))})) {
   Carver carver(storage_.view().f32());
-  for (int index = 0; index < layers; ++index) whole_.push_back(carve_layer(carver, config_, capacity, keys));
+  for (int index = 0; index < layers; ++index) whole_.push_back(carve_layer(carver, config_, capacity, keep));
   whole_final_residual_ = carver.take(capacity, config_.width);
   whole_final_rstd_ = carver.take(capacity);
   bind(0, capacity);

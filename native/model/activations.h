@@ -2,8 +2,8 @@
 //
 // Floats a token and layer: 2 D (residuals) + 2 H Dh (queries, attention output) + H (log sum exp) + 2 F
 // (gate, up) + 2 (norms); with q/k norm also Hk Dh (raw keys) + H + Hk (their norms); where keys are
-// kept as well, 2 Hk Dh. Once a token: D + 1. Norm outputs, rotated queries after a q/k norm, and
-// silu(gate) * up are computed again.
+// kept as well, 2 Hk Dh; where layers are computed again, D alone. Once a token: D + 1. Norm outputs, rotated
+// queries after a q/k norm, and silu(gate) * up are computed again in any case.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@ struct LayerActivations {
   View lse, attended;                      // (M, H), (M, H*Dh)
   View gate, up;                           // (M, F)
   View key, value;                         // (M, Hk*Dh): only where the KV store will not outlive the pass
+  // Where only the layers' inputs are kept, all but residual_in are empty.
 
   // Every array that there is, as (M, columns).
   std::vector<View> arrays(int64_t rows) const;
@@ -39,17 +40,15 @@ class ActivationSource {
   virtual View final_rstd() = 0;      // (M)
 };
 
-enum class KeepKeys : uint8_t { kNo, kYes };
+enum class Keep : uint8_t { kLayerInputs, kAll, kAllAndKeys };
 
-// Floats that `layers` layers and the final norm take for `rows` rows.
-int64_t activation_floats(const ModelConfig& config, int layers, int64_t rows, KeepKeys keys);
+// Bytes that `layers` layers and the final norm take for `rows` rows.
+int64_t activation_bytes(const ModelConfig& config, int layers, int64_t rows, Keep keep);
 
 class Activations final : public ActivationSource {
  public:
   Activations(Context& context, const Ops& ops, const ModelConfig& config, int layers, int64_t capacity,
-              KeepKeys keys);
-
-  static int64_t size_bytes(const ModelConfig& config, int64_t rows);  // of all layers, without keys
+              Keep keep);
 
   // The arrays of rows [begin, begin + rows) of capacity() from now on.
   void bind(int64_t begin, int64_t rows);

@@ -53,11 +53,13 @@ void add_layer(std::vector<ParameterSpec>& specs, const ModelConfig& config, int
   const int64_t query = int64_t{config.heads} * config.head_dim;
   const int64_t key = int64_t{config.kv_heads} * config.head_dim;
   const auto linear = [&](const std::string& module, int64_t rows, int64_t cols, bool bias) {
-    specs.push_back({prefix + module + ".weight", ParameterKind::kLinear, rows, cols, true});
-    if (bias) specs.push_back({prefix + module + ".bias", ParameterKind::kBias, 1, rows, false});
+    const auto group = module.starts_with("mlp.") ? ParameterGroup::kMlp : ParameterGroup::kAttention;
+    specs.push_back({prefix + module + ".weight", ParameterKind::kLinear, rows, cols, group});
+    if (bias)
+      specs.push_back({prefix + module + ".bias", ParameterKind::kBias, 1, rows, ParameterGroup::kBias});
   };
   const auto norm = [&](const std::string& module, int64_t length) {
-    specs.push_back({prefix + module + ".weight", ParameterKind::kNorm, 1, length, false});
+    specs.push_back({prefix + module + ".weight", ParameterKind::kNorm, 1, length, ParameterGroup::kNorm});
   };
   norm("input_layernorm", config.width);
   linear("self_attn.q_proj", query, config.width, config.qkv_bias);
@@ -123,13 +125,15 @@ std::vector<float> rope_inverse_frequencies(const ModelConfig& config) {
 
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& config) {
   std::vector<ParameterSpec> specs;
-  specs.push_back(
-      {"model.embed_tokens.weight", ParameterKind::kEmbedding, config.vocabulary, config.width, true});
+  specs.push_back({"model.embed_tokens.weight", ParameterKind::kEmbedding, config.vocabulary, config.width,
+                   ParameterGroup::kEmbedding});
   for (int layer = 0; layer < config.layers; ++layer) add_layer(specs, config, layer);
-  specs.push_back({"model.norm.weight", ParameterKind::kNorm, 1, config.width, false});
+  specs.push_back({"model.norm.weight", ParameterKind::kNorm, 1, config.width, ParameterGroup::kNorm});
   if (!config.tied_head)
-    specs.push_back({"lm_head.weight", ParameterKind::kLinear, config.vocabulary, config.width, true});
-  if (config.value_head) specs.push_back({"score.weight", ParameterKind::kValueHead, 1, config.width, true});
+    specs.push_back(
+        {"lm_head.weight", ParameterKind::kLinear, config.vocabulary, config.width, ParameterGroup::kHead});
+  if (config.value_head)
+    specs.push_back({"score.weight", ParameterKind::kValueHead, 1, config.width, ParameterGroup::kHead});
   return specs;
 }
 

@@ -40,13 +40,19 @@ std::vector<float> rope_inverse_frequencies(const ModelConfig& config);
 
 enum class ParameterKind : uint8_t { kEmbedding, kLinear, kBias, kNorm, kValueHead };
 
+// What settings and metrics tell apart. A tied head is part of the embedding.
+enum class ParameterGroup : uint8_t { kEmbedding, kAttention, kMlp, kHead, kNorm, kBias };
+inline constexpr size_t kParameterGroups = 6;
+inline constexpr const char* kParameterGroupNames[kParameterGroups] = {"embedding", "attention", "mlp",
+                                                                       "head",      "norm",      "bias"};
+
 // One named tensor under its Hugging Face name, e.g. "model.layers.0.self_attn.q_proj.weight".
 struct ParameterSpec {
   std::string name;
   ParameterKind kind;
   int64_t rows;  // N; 1 for vectors
   int64_t cols;  // K; the length for vectors
-  bool decays;   // weight decay applies (matrices only)
+  ParameterGroup group;
 };
 
 // The ONE ordered list of tensors: loading, initialising, AdamW, saving and tests walk it.

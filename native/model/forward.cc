@@ -29,7 +29,8 @@ float attention_scale(const ModelConfig& config) {
 
 namespace {
 
-// One forward pass. With activations every array that backward reads lies there, else in the workspace.
+// One forward pass. What there are activations for lies there, where backward reads it; the rest in the
+// workspace.
 class Forward {
  public:
   Forward(ModelState& state, const ForwardBatch& batch, KeyValueStore& store, Activations* activations)
@@ -40,17 +41,30 @@ class Forward {
         rows_(static_cast<int64_t>(batch.tokens.size())) {}
 
   void run(View hidden) {
-    upload_rope(state_, batch_, cosine_, sine_);
-    slots_ = state_.workspace.upload(Slot::kKeySlots, batch_.slots);
-    normed_ = work(Slot::kNormed, state_.config.width);
+    begin();
     residual_ = kept_ ? kept_->layer(0).residual_in : work(Slot::kResidual, state_.config.width);
     embed();
     for (int layer = 0; layer < state_.config.layers; ++layer) {
-      attention_block(layer);
-      feed_forward_block(layer);
+      const LayerActivations kept = kept_ ? kept_->layer(layer) : LayerActivations{};
+      attention_block(layer, kept);
+      feed_forward_block(layer, kept);
     }
     state_.ops.rms_norm_forward(state_.context, hidden, kept_ ? kept_->final_rstd() : View{}, residual_,
                                 state_.final_norm->value.view(), state_.config.norm_epsilon);
+  }
+
+  // What does not change from layer to layer.
+  void begin() {
+    upload_rope(state_, batch_, cosine_, sine_);
+    slots_ = state_.workspace.upload(Slot::kKeySlots, batch_.slots);
+    normed_ = work(Slot::kNormed, state_.config.width);
+  }
+
+  // One layer again, from its input up to what backward reads of it.
+  void recompute(int index, const LayerActivations& kept) {
+    residual_ = kept.residual_in;
+    attention_block(index, kept);
+    gate_and_up(index, kept);
   }
 
  private:
@@ -61,9 +75,9 @@ class Forward {
     state_.ops.embedding_forward(state_.context, residual_, tokens, embedding_table(state_), state_.dtype);
   }
 
-  // What is added next goes to `next`, which backward will read; without activations, in place.
+  // What is added next goes to `next`, so that the sum up to here stays where it is.
   void move_residual(View next) {
-    if (!kept_) return;
+    if (next.data == residual_.data) return;
     state_.ops.copy(state_.context, next.data, residual_.data, residual_.size_bytes());
     residual_ = next;
   }
@@ -88,20 +102,19 @@ class Forward {
     return rotated;
   }
 
-  void attention_block(int index) {
+  void attention_block(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const ModelConfig& config = state_.config;
-    LayerActivations none;
-    const LayerActivations& kept = kept_ ? kept_->layer(index) : none;
     norm(layer.input_norm, kept.attention_rstd);
 
-    const bool keep_raw = config.qk_norm && kept_;
-    View query_raw, key_raw;
+    View query_raw, key_raw, query = kept.query;
     if (config.qk_norm) {
-      query_raw = keep_raw ? kept.query : work(Slot::kQueryRaw, state_.query_width());
-      key_raw = keep_raw ? kept.key_raw : work(Slot::kKeyRaw, state_.key_width());
+      query_raw = kept.query ? kept.query : work(Slot::kQueryRaw, state_.query_width());
+      key_raw = kept.key_raw ? kept.key_raw : work(Slot::kKeyRaw, state_.key_width());
+      query = work(Slot::kQuery, state_.query_width());
+    } else if (!query) {
+      query = work(Slot::kQuery, state_.query_width());
     }
-    View query = kept_ && !config.qk_norm ? kept.query : work(Slot::kQuery, state_.query_width());
     query = project_rotated(layer.query, layer.query_bias, layer.query_norm, config.heads, query_raw,
                             kept.query_rstd, query);
     const View key =
@@ -111,27 +124,33 @@ class Forward {
     linear(value, normed_, layer.value, layer.value_bias, false);
 
     state_.ops.kv_write(state_.context, store_.layer(index), key, value, slots_);
-    const View attended = kept_ ? kept.attended : work(Slot::kAttended, state_.query_width());
+    const View attended = kept.attended ? kept.attended : work(Slot::kAttended, state_.query_width());
     state_.ops.attention_forward(state_.context, attended, kept.lse, query, store_.layer(index), batch_.plan,
                                  attention_scale(config));
-    move_residual(kept.residual_mid);
+    move_residual(kept.residual_mid ? kept.residual_mid : work(Slot::kResidual, config.width));
     linear(residual_, attended, layer.output, layer.output_bias, true);
   }
 
-  void feed_forward_block(int index) {
+  struct GateAndUp {
+    View gate, up;
+  };
+  GateAndUp gate_and_up(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const int64_t width = state_.config.feed_forward;
-    LayerActivations none;
-    const LayerActivations& kept = kept_ ? kept_->layer(index) : none;
     norm(layer.post_attention_norm, kept.feed_forward_rstd);
-    const View gate = kept_ ? kept.gate : work(Slot::kGate, width);
-    const View up = kept_ ? kept.up : work(Slot::kUp, width);
+    const View gate = kept.gate ? kept.gate : work(Slot::kGate, width);
+    const View up = kept.up ? kept.up : work(Slot::kUp, width);
     linear(gate, normed_, layer.gate, nullptr, false);
     linear(up, normed_, layer.up, nullptr, false);
-    const View activated = work(Slot::kActivated, width);
+    return {gate, up};
+  }
+
+  void feed_forward_block(int index, const LayerActivations& kept) {
+    const auto [gate, up] = gate_and_up(index, kept);
+    const View activated = work(Slot::kActivated, state_.config.feed_forward);
     state_.ops.swiglu_forward(state_.context, activated, gate, up);
     if (kept_) move_residual(next_residual(index));
-    linear(residual_, activated, layer.down, nullptr, true);
+    linear(residual_, activated, state_.layers[static_cast<size_t>(index)].down, nullptr, true);
   }
 
   View next_residual(int index) const {
@@ -147,6 +166,33 @@ class Forward {
   View cosine_, sine_, slots_, normed_, residual_;
 };
 
+// The layers of a pass that kept their inputs, done again one by one (Chen et al. 2016, "Training Deep Nets
+// with Sublinear Memory Cost"). Kernels give a row the same bits whenever they are run, so the gradient has
+// the same bits as well.
+class RecomputedLayers final : public ActivationSource {
+ public:
+  RecomputedLayers(ModelState& state, const ForwardBatch& batch, KeyValueStore& store, Activations& inputs,
+                   Activations& one_layer)
+      : forward_(state, batch, store, nullptr), inputs_(inputs), one_layer_(one_layer) {
+    forward_.begin();
+  }
+
+  int64_t rows() const override { return inputs_.rows(); }
+  const LayerActivations& layer(int index) override {
+    layer_ = one_layer_.layer(0);
+    layer_.residual_in = inputs_.layer(index).residual_in;
+    forward_.recompute(index, layer_);
+    return layer_;
+  }
+  View final_residual() override { return inputs_.final_residual(); }
+  View final_rstd() override { return inputs_.final_rstd(); }
+
+ private:
+  Forward forward_;
+  Activations &inputs_, &one_layer_;
+  LayerActivations layer_;
+};
+
 }  // namespace
 
 void Model::forward(const ForwardBatch& batch, KeyValueStore& store, View hidden, Activations* activations) {
@@ -156,6 +202,12 @@ void Model::forward(const ForwardBatch& batch, KeyValueStore& store, View hidden
     WINNOW_CHECK(activations->rows() == rows, "ERR_INTERNAL", "the activations are bound to another batch");
   if (rows == 0) return;
   Forward(*state_, batch, store, activations).run(hidden);
+}
+
+std::unique_ptr<ActivationSource> Model::recomputed(const ForwardBatch& batch, KeyValueStore& store,
+                                                    Activations& inputs, Activations& one_layer) {
+  WINNOW_CHECK(inputs.rows() == one_layer.rows(), "ERR_INTERNAL", "the activations belong to another batch");
+  return std::make_unique<RecomputedLayers>(*state_, batch, store, inputs, one_layer);
 }
 
 void Model::final_norm(View hidden, ActivationSource& activations) {

@@ -68,6 +68,10 @@ class Model {
   void forward(const ForwardBatch& batch, KeyValueStore& store, View hidden, Activations* activations);
   // dhidden (M, D): gradient of `hidden`, overwritten. Accumulates into the parameters' gradients.
   void backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden, ActivationSource& activations);
+  // After a forward pass that kept the layers' inputs alone: where backward finds the rest, each layer's
+  // forward pass done again into `one_layer`, to the same bits, when backward asks for it.
+  std::unique_ptr<ActivationSource> recomputed(const ForwardBatch& batch, KeyValueStore& store,
+                                               Activations& inputs, Activations& one_layer);
   // hidden (M, D) set from activations that are there already.
   void final_norm(View hidden, ActivationSource& activations);
   // logits (M, V) set = hidden (M, D) . head^T

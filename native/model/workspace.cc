@@ -56,17 +56,21 @@ KeyValueStore& Workspace::store(int64_t blocks) {
 }
 
 Activations& Workspace::activations(int64_t rows) {
-  return grown(activations_, config_.layers, rows, KeepKeys::kNo);
+  return grown(activations_, config_.layers, rows, Keep::kAll);
+}
+
+Activations& Workspace::layer_inputs(int64_t rows) {
+  return grown(layer_inputs_, config_.layers, rows, Keep::kLayerInputs);
 }
 
 Activations& Workspace::layer_activations(int64_t rows) {
-  return grown(layer_activations_, 1, rows, KeepKeys::kYes);
+  return grown(layer_activations_, 1, rows, Keep::kAllAndKeys);
 }
 
-Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, KeepKeys keys) {
+Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, Keep keep) {
   if (!held || held->capacity() < rows) {
     held.reset();  // before the larger one is allocated
-    held = std::make_unique<Activations>(context_, ops_, config_, layers, rows, keys);
+    held = std::make_unique<Activations>(context_, ops_, config_, layers, rows, keep);
   }
   held->bind(0, rows);
   return *held;
@@ -78,12 +82,16 @@ void Workspace::forget_computed() {
 }
 
 int64_t Workspace::size_bytes() const {
+  return working_bytes() + activation_cache_.size_bytes() + prefix_cache_.size_bytes();
+}
+
+int64_t Workspace::working_bytes() const {
   size_t total = 0;
   for (const Buffer& buffer : buffers_) total += buffer.view().size_bytes();
   if (store_) total += KeyValueStore::size_bytes(config_, store_->blocks());
-  for (const Activations* held : {activations_.get(), layer_activations_.get()})
+  for (const Activations* held : {activations_.get(), layer_inputs_.get(), layer_activations_.get()})
     if (held) total += static_cast<size_t>(held->size_bytes());
-  return static_cast<int64_t>(total) + activation_cache_.size_bytes() + prefix_cache_.size_bytes();
+  return static_cast<int64_t>(total);
 }
 
 }  // namespace winnow

@@ -79,23 +79,26 @@ class Workspace {
   KeyValueStore& store(int64_t blocks);
   // Activations for `rows` rows; valid until the next call.
   Activations& activations(int64_t rows);
-  // The same for one layer, keys included.
+  // The inputs of all layers alone.
+  Activations& layer_inputs(int64_t rows);
+  // Everything for one layer, keys included.
   Activations& layer_activations(int64_t rows);
   ActivationCache& activation_cache() { return activation_cache_; }
   PrefixCache& prefix_cache() { return prefix_cache_; }
   // What depends on the weights and was computed with others.
   void forget_computed();
-  int64_t size_bytes() const;  // held now, stores, activations and caches included
+  int64_t size_bytes() const;     // held now, stores, activations and caches included
+  int64_t working_bytes() const;  // the same without the caches, which outlive a pass
 
  private:
-  Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, KeepKeys keys);
+  Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, Keep keep);
 
   Context& context_;
   const Ops& ops_;
   const ModelConfig& config_;
   std::array<Buffer, static_cast<size_t>(Slot::kCount)> buffers_;
   std::unique_ptr<KeyValueStore> store_;
-  std::unique_ptr<Activations> activations_, layer_activations_;
+  std::unique_ptr<Activations> activations_, layer_inputs_, layer_activations_;
   ActivationCache activation_cache_;
   PrefixCache prefix_cache_;
 };

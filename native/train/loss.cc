@@ -1,16 +1,13 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <optional>
 
-#include "model/activation_cache.h"
 #include "model/attention_planning.h"
-#include "model/available_memory.h"
 #include "model/sequences.h"
 #include "model/workspace.h"
-#include "train/batching.h"
 #include "train/head_chunk.h"
 #include "train/loss_inputs.h"
+#include "train/micro_batch.h"
 #include "train/value_head.h"
 
 namespace winnow {
@@ -55,24 +52,6 @@ Entries loss_entries(const Sequences& sequences, const SequenceBatch& batch, con
   return entries;
 }
 
-// One micro-batch, and where its activations lie if the sampler left them all.
-struct PlannedBatch {
-  SequenceBatch members;
-  TokenForest forest;
-  std::optional<std::vector<int32_t>> cached_rows;
-};
-
-std::vector<PlannedBatch> plan(Model& model, const Sequences& needed, int64_t max_rows) {
-  std::vector<PlannedBatch> planned;
-  for (SequenceBatch& members : plan_batches(needed, max_rows)) {
-    const GatheredSequences gathered = gather(needed, members);
-    TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
-    auto cached_rows = model.workspace().activation_cache().find(forest);
-    planned.push_back({std::move(members), std::move(forest), std::move(cached_rows)});
-  }
-  return planned;
-}
-
 // Forward, loss and backward of one micro-batch after the other.
 class GradientPass {
  public:
@@ -82,7 +61,7 @@ class GradientPass {
     result_.logprobs.assign(sequences.tokens.size(), std::numeric_limits<float>::quiet_NaN());
   }
 
-  void run(const PlannedBatch& planned) {
+  void run(const MicroBatch& planned) {
     const double begin = seconds();
     const TokenForest& forest = planned.forest;
     const auto rows = static_cast<int64_t>(forest.tokens.size());
@@ -91,18 +70,8 @@ class GradientPass {
     BlockLease lease(store);
     const ForwardBatch batch = plan_batch(forest, lease);
     const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
-    std::optional<GatheredActivations> cached;
-    ActivationSource* activations = nullptr;
-    if (planned.cached_rows) {
-      activations =
-          &cached.emplace(workspace.activation_cache(), workspace, batch, store, *planned.cached_rows);
-      model_.final_norm(hidden, *activations);
-      result_.cached_tokens += rows;
-    } else {
-      Activations& own = workspace.activations(rows);
-      model_.forward(batch, store, hidden, &own);
-      activations = &own;
-    }
+    const auto activations = forward_for_gradient(model_, planned, batch, store, options_.recompute, hidden);
+    if (planned.cached_rows) result_.cached_tokens += rows;
     const double forward_end = seconds();
 
     const View dhidden = workspace.view(Slot::kHiddenGradient, {rows, model_.config().width});
@@ -211,18 +180,6 @@ class GradientPass {
   std::vector<float> staged_, logprobs_;
 };
 
-void require_room(Model& model, std::span<const PlannedBatch> batches, const LossOptions& options) {
-  int64_t rows = 0;
-  for (const PlannedBatch& batch : batches) rows = std::max(rows, batch.members.rows);
-  const MemoryPlan plan =
-      plan_training(model.config(), model.dtype(), static_cast<int>(rows), options.head_chunk_rows);
-  const int64_t needed = plan.activations + plan.head + plan.kv_store - model.workspace().size_bytes();
-  require_memory(needed,
-                 "activations " + std::to_string(plan.activations) + ", head " + std::to_string(plan.head) +
-                     ", KV store " + std::to_string(plan.kv_store) + ", less what is held already",
-                 "lower max_batch_tokens or head_chunk_rows");
-}
-
 }  // namespace
 
 LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
@@ -233,13 +190,13 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
   require_inputs(model, sequences, inputs, options);
   const NeededTokens flat = needed_tokens(sequences, inputs);
   const Sequences needed{flat.tokens, flat.offsets};
-  const std::vector<PlannedBatch> batches = plan(model, needed, options.max_batch_tokens);
+  const std::vector<MicroBatch> batches = plan_micro_batches(model, needed, options.max_batch_tokens);
   require_room(model, batches, options);
   int64_t done = 0, total = 0;
-  for (const PlannedBatch& batch : batches) total += batch.members.rows;
+  for (const MicroBatch& batch : batches) total += batch.members.rows;
   GradientPass pass(model, sequences, inputs, options, cancel);
   try {
-    for (const PlannedBatch& batch : batches) {
+    for (const MicroBatch& batch : batches) {
       cancel.throw_if_cancelled();
       pass.run(batch);
       done += batch.members.rows;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "model/activations.h"
 #include "train/trainer.h"
 
@@ -5,19 +7,54 @@ namespace winnow {
 namespace {
 
 constexpr int64_t kFloatBytes = sizeof(float);
+// A thread's own tiles: at most 0.4 MiB in a product, 0.5 MiB of scores in attention.
+constexpr int64_t kThreadScratchBytes = 1 << 20;
+
+int64_t query_width(const ModelConfig& config) { return int64_t{config.heads} * config.head_dim; }
+int64_t key_width(const ModelConfig& config) { return int64_t{config.kv_heads} * config.head_dim; }
 
 // Working arrays of forward and backward next to the activations, in floats a row.
 int64_t working_floats(const ModelConfig& config) {
-  const int64_t query = int64_t{config.heads} * config.head_dim;
-  const int64_t key = int64_t{config.kv_heads} * config.head_dim;
-  const int64_t widths = 4 * config.width;        // norm output and gradient, hidden and gradient
-  const int64_t attention = 3 * query + 4 * key;  // queries, attention output, gradients, keys, values
-  return widths + attention + 2 * config.feed_forward + config.head_dim;
+  const int64_t widths = 5 * config.width;  // residual, norm output and gradient, hidden and gradient
+  // queries raw and rotated, attention output, their gradient; keys raw and rotated, values, their gradients
+  const int64_t attention = 4 * query_width(config) + 5 * key_width(config);
+  return widths + attention + 3 * config.feed_forward + config.head_dim;
+}
+
+// What the backend's kernels hold besides their arguments: inputs of a product in its own format (or turned,
+// for the gradient of a weight), and one number a row and head in the backward pass of attention.
+int64_t scratch_bytes(const ModelConfig& config, int64_t rows, const PlanOptions& options) {
+  const int64_t widest = std::max({config.width, config.feed_forward, query_width(config)});
+  const int64_t head = int64_t{options.head_chunk_rows} * config.vocabulary;
+  const int64_t scores = config.heads / config.kv_heads * rows * kFloatBytes;  // of one query's group
+  return options.threads * (kThreadScratchBytes + scores) + std::max(rows * widest, head) * kFloatBytes +
+         rows * config.heads * kFloatBytes;
 }
 
 }  // namespace
 
-MemoryPlan plan_training(const ModelConfig& config, DType dtype, int max_batch_tokens, int head_chunk_rows) {
+MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const PlanOptions& options) {
+  const auto bytes = [&](int layers, int64_t count, Keep keep) {
+    return count == 0 ? 0 : activation_bytes(config, layers, count, keep);
+  };
+  const int64_t most = std::max(rows.computed, rows.cached);
+  // Each segment of a forest leaves its last block partly empty; twice the least allows for many.
+  const int64_t blocks = 2 * ((most + kKeyBlock - 1) / kKeyBlock);
+  MemoryPlan plan;
+  plan.activations = most * working_floats(config) * kFloatBytes;
+  if (options.recompute == Recompute::kLayer)
+    plan.activations +=
+        bytes(config.layers, rows.computed, Keep::kLayerInputs) + bytes(1, most, Keep::kAllAndKeys);
+  else
+    plan.activations +=
+        bytes(config.layers, rows.computed, Keep::kAll) + bytes(1, rows.cached, Keep::kAllAndKeys);
+  plan.head = options.head_chunk_rows * (config.vocabulary + 2 * config.width + 8) * kFloatBytes;
+  plan.kv_store = static_cast<int64_t>(KeyValueStore::size_bytes(config, blocks));
+  plan.scratch = scratch_bytes(config, most, options);
+  return plan;
+}
+
+MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptions& options) {
   validate(config);
   int64_t parameters = 0, packed = 0;
   for (const ParameterSpec& spec : parameter_specs(config)) {
@@ -26,15 +63,9 @@ MemoryPlan plan_training(const ModelConfig& config, DType dtype, int max_batch_t
     const bool embedding = spec.kind == ParameterKind::kEmbedding;
     if (spec.kind == ParameterKind::kLinear || (embedding && config.tied_head)) packed += count;
   }
-  // Each segment of a forest leaves its last block partly empty; twice the least allows for many.
-  const int64_t blocks = 2 * ((int64_t{max_batch_tokens} + kKeyBlock - 1) / kKeyBlock);
-  MemoryPlan plan;
+  MemoryPlan plan = plan_batch_memory(config, {.computed = options.max_batch_tokens}, options);
   plan.weights = packed * static_cast<int64_t>(size_bytes(dtype));
   plan.optimizer = 4 * parameters * kFloatBytes;  // master, gradient and two moments
-  plan.activations = Activations::size_bytes(config, max_batch_tokens) +
-                     max_batch_tokens * working_floats(config) * kFloatBytes;
-  plan.head = head_chunk_rows * (config.vocabulary + 2 * config.width + 8) * kFloatBytes;
-  plan.kv_store = static_cast<int64_t>(KeyValueStore::size_bytes(config, blocks));
   return plan;
 }
 

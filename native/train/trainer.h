@@ -1,6 +1,7 @@
 // Scoring, gradient accumulation and the optimizer step, over sequences merged into a token forest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -51,12 +52,18 @@ struct LossInputs {
 
 enum class LossKind : uint8_t { kSupervised, kPolicyGradient, kValue };
 
+// What is kept of a forward pass for its gradient. kNone: everything that backward reads. kLayer: the input
+// of each layer; its forward pass is done again in the backward pass, to the same bits. A batch whose
+// activations the sampler left is computed from those either way.
+enum class Recompute : uint8_t { kNone, kLayer };
+
 struct LossOptions {
   LossKind kind = LossKind::kPolicyGradient;
   PolicyLossOptions policy;
   float temperature = 1;
   int max_batch_tokens = 1024;  // forest rows per micro-batch; sequences that share a prefix stay together
   int head_chunk_rows = 64;     // rows of logits that exist at once
+  Recompute recompute = Recompute::kNone;
 };
 
 struct LossResult {
@@ -77,12 +84,17 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
                                 const Progress& progress);
 
 struct UpdateOptions {
-  AdamwOptions adamw;           // weight_decay applies to matrices only
+  AdamwOptions adamw;  // weight_decay applies to the groups of `decays`
+  // By ParameterGroup; matrices alone, unless told otherwise.
+  std::array<bool, kParameterGroups> decays{true, true, true, true, false, false};
   float max_gradient_norm = 1;  // 0 = no clipping
 };
 struct UpdateResult {
   double gradient_norm = 0;  // before clipping
-  bool skipped = false;      // non-finite gradient: nothing changed
+  // Of each ParameterGroup that the model trains, before clipping; 0 of the others.
+  std::array<double, kParameterGroups> group_norms{};
+  std::array<bool, kParameterGroups> has_group{};
+  bool skipped = false;  // non-finite gradient: nothing changed
 };
 void zero_gradients(Model& model);
 // Clips, steps AdamW, zeroes the gradients, repacks the weights.
@@ -95,8 +107,22 @@ void load_optimizer_state(Model& model, const std::string& path);
 // What a workload will take, before anything is allocated. All in bytes.
 struct MemoryPlan {
   int64_t weights = 0, optimizer = 0, activations = 0, head = 0, kv_store = 0;
-  int64_t total() const { return weights + optimizer + activations + head + kv_store; }
+  int64_t scratch = 0;  // an upper bound of what the CPU's kernels hold
+  int64_t total() const { return weights + optimizer + activations + head + kv_store + scratch; }
 };
-MemoryPlan plan_training(const ModelConfig& config, DType dtype, int max_batch_tokens, int head_chunk_rows);
+struct PlanOptions {
+  int max_batch_tokens = 1024;
+  int head_chunk_rows = 64;
+  Recompute recompute = Recompute::kNone;
+  int threads = 1;
+};
+MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptions& options);
+
+// Of a call's batches, without weights and optimizer: rows of the largest that is computed, and of the
+// largest whose activations the sampler left.
+struct BatchRows {
+  int64_t computed = 0, cached = 0;
+};
+MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const PlanOptions& options);
 
 }  // namespace winnow

@@ -8,18 +8,26 @@ namespace {
 
 constexpr double kClipEpsilon = 1e-6;  // as in torch.nn.utils.clip_grad_norm_
 
-double gradient_norm(Model& model) {
+void measure_gradient(Model& model, UpdateResult& result) {
   double sum = 0;
-  for (const Parameter& parameter : model.parameters())
-    sum += model.ops().squared_norm(model.context(), parameter.gradient.view());
-  return std::sqrt(sum);
+  for (const Parameter& parameter : model.parameters()) {
+    if (!parameter.gradient) continue;
+    const double squared = model.ops().squared_norm(model.context(), parameter.gradient.view());
+    const auto group = static_cast<size_t>(parameter.spec.group);
+    sum += squared;
+    result.group_norms[group] += squared;
+    result.has_group[group] = true;
+  }
+  result.gradient_norm = std::sqrt(sum);
+  for (double& norm : result.group_norms) norm = std::sqrt(norm);
 }
 
 void step(Model& model, const UpdateOptions& options, float gradient_scale) {
   for (Parameter& parameter : model.parameters()) {
+    if (!parameter.gradient) continue;
     AdamwOptions adamw = options.adamw;
     adamw.gradient_scale = gradient_scale;
-    if (!parameter.spec.decays) adamw.weight_decay = 0;
+    if (!options.decays[static_cast<size_t>(parameter.spec.group)]) adamw.weight_decay = 0;
     model.ops().adamw(model.context(), parameter.value.view(), parameter.moment1.view(),
                       parameter.moment2.view(), parameter.gradient.view(), adamw);
   }
@@ -29,7 +37,8 @@ void step(Model& model, const UpdateOptions& options, float gradient_scale) {
 
 void zero_gradients(Model& model) {
   for (const Parameter& parameter : model.parameters())
-    model.ops().zero(model.context(), parameter.gradient.view().data, parameter.gradient.view().size_bytes());
+    if (const View gradient = parameter.gradient.view())
+      model.ops().zero(model.context(), gradient.data, gradient.size_bytes());
 }
 
 UpdateResult apply_gradients(Model& model, const UpdateOptions& options) {
@@ -41,7 +50,7 @@ UpdateResult apply_gradients(Model& model, const UpdateOptions& options) {
                "[apply_gradients] max_gradient_norm is not usable", "0 or more",
                std::to_string(options.max_gradient_norm));
   UpdateResult result;
-  result.gradient_norm = gradient_norm(model);
+  measure_gradient(model, result);
   result.skipped = !std::isfinite(result.gradient_norm);
   if (!result.skipped) {
     double scale = 1;

@@ -45,6 +45,7 @@ const loss: NativeLossRequest = {
   temperature: 1,
   maxBatchTokens: 64,
   headChunkRows: 16,
+  recompute: 'none' as const,
 };
 
 async function refused(call: Promise<unknown>, message: RegExp): Promise<void> {
@@ -176,5 +177,21 @@ describe('arguments of createModel and openSession', () => {
     expect(open({ device: 'cpu', threads: -1 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
     expect(open({ device: 'cpu', threads: 1e9 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
     expect(open({ device: 'cpu' })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+  });
+});
+
+describe('arguments of applyGradients', () => {
+  const update = {
+    ...{ learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1, step: 1 },
+    decayGroups: ['mlp' as const],
+  };
+  const cases: [string, object, RegExp][] = [
+    ['a group that is not there', { decayGroups: ['mlp', 'matrices'] }, /applyGradients\.decayGroups/],
+    ['groups as a text', { decayGroups: 'mlp' }, /applyGradients\.decayGroups/],
+    ['no groups', { decayGroups: undefined }, /applyGradients\.decayGroups/],
+    ['step 0', { step: 0 }, /applyGradients\.step/],
+  ];
+  it.each(cases)('refuses %s', async (_, change, message) => {
+    await refused(addon.applyGradients(model, { ...update, ...change } as typeof update, control()), message);
   });
 });

@@ -123,6 +123,8 @@ describe('contradictions are refused before anything is loaded', () => {
     ['completions longer than the context', ['stages', 1], { maxTokens: 1024 }],
     ['warm-up beyond the stage', ['stages', 0], { warmupSteps: 11 }],
     ['a floor without a slope', ['stages', 0], { floor: 0.1 }],
+    ['a decay phase of a schedule without one', ['stages', 0], { decaySteps: 2 }],
+    ['phases longer than the stage', ['stages', 0], { schedule: 'wsd', warmupSteps: 5, decaySteps: 6 }],
     ['two models', ['model'], { folder: 'x' }],
     ['no model', ['model'], { scratch: undefined }],
     ['heads that do not divide', ['model', 'scratch'], { kvHeads: 3 }],

@@ -111,10 +111,11 @@ export class FakeModel {
     this.updates.push(request);
     const gradient = this.#gradient;
     this.#gradient = new Float64Array(kLabels.length);
-    if (this.#updates === this.#behaviour.badUpdate) return { gradientNorm: Number.NaN, skipped: true };
+    if (this.#updates === this.#behaviour.badUpdate)
+      return { gradientNorm: Number.NaN, gradientNorms: {}, skipped: true };
     this.moments = this.moments.map((moment, index) => beta1 * moment + (1 - beta1) * (gradient[index] as number));
     this.preferences = this.preferences.map((value, index) => value + learningRate * (this.moments[index] as number));
-    return { gradientNorm: Math.hypot(...gradient), skipped: false };
+    return { gradientNorm: Math.hypot(...gradient), gradientNorms: {}, skipped: false };
   }
 
   async score({ sequences }: { sequences: Int32Array[] }) {

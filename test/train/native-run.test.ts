@@ -76,6 +76,19 @@ describe('on the engine', () => {
     expect(files(kept).slice(2)).toEqual(files(repeated).slice(2));
   });
 
+  it('layers computed again change no byte of a run', async () => {
+    const stages = (change: object) =>
+      tinyRun('').stages.map((stage) => ({
+        ...stage,
+        ...(stage.kind === 'grpo' ? { updates: 2, maxActivationBytes: 0 } : {}),
+        ...change,
+      }));
+    const [kept, again] = [newRun({ stages: stages({}) }), newRun({ stages: stages({ recompute: 'layer' }) })];
+    await train(kept);
+    await train(again);
+    requireSame(kept, again);
+  });
+
   it('a resumed run with a KL term finds its reference again', async () => {
     const stages = tinyRun('').stages.map((stage) =>
       stage.kind === 'grpo' ? { ...stage, kl: { coefficient: 0.1 }, reference: 'stage-start' } : stage,

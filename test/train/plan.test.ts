@@ -51,10 +51,10 @@ describe('planRun', () => {
     const scratch = config.model.scratch as NonNullable<typeof config.model.scratch>;
     const vocabulary = (plan.parameters - countParameters(scratchModel(scratch, 0))) / scratch.width;
     const native = scratchModel(scratch, vocabulary);
-    const memory = planTraining({ config: native, dtype: 'f32', maxBatchTokens: 256 });
+    const memory = planTraining({ config: native, dtype: 'f32', maxBatchTokens: 256, threads: 1 });
     expect(sft?.memory).toEqual({
       ...{ weights: memory.weightsBytes, optimizer: memory.optimizerBytes, activations: memory.activationsBytes },
-      ...{ head: memory.headBytes, reference: 0, sampling: 0 },
+      ...{ head: memory.headBytes, keys: memory.kvStoreBytes, scratch: memory.scratchBytes, reference: 0, sampling: 0 },
     });
     expect(grpo?.memory.sampling).toBeGreaterThan(0);
     const { promptTokens = 0, completionTokens = 0 } = sft ?? {};
@@ -76,6 +76,16 @@ describe('planRun', () => {
     expect(once.stages[1]?.memory.reference).toBe(0);
     expect(thrice.stages[1]?.memory.reference).toBe(thrice.stages[1]?.memory.weights);
     expect(thrice.stages[1]?.flops).toBe(3 * (once.stages[1]?.flops ?? 0));
+  });
+
+  it('plans less memory where layers are computed again', async () => {
+    const stages = tinyRun('').stages.map((stage) => ({ ...stage, recompute: 'layer' as const }));
+    const model = { scratch: { width: 16, layers: 8, heads: 2, headDim: 8, maxPositions: 128 } };
+    const [all, inputs] = [await planRun(tiny({ model })), await planRun(tiny({ model, stages }))];
+    const activations = ({ stages: [first] }: typeof all) => first?.memory.activations ?? 0;
+    expect(activations(inputs)).toBeLessThan(activations(all) / 2);
+    // What the sampler keeps is the same.
+    expect(inputs.stages[1]?.memory.sampling).toBe(all.stages[1]?.memory.sampling);
   });
 
   it('fails as the run would, before weights are made', async () => {

@@ -45,6 +45,7 @@ const loss = {
   temperature: 1,
   maxBatchTokens: 64,
   headChunkRows: 8,
+  recompute: 'layer',
 };
 const update = {
   learningRate: 1e-2,
@@ -52,6 +53,7 @@ const update = {
   beta2: 0.999,
   epsilon: 1e-8,
   weightDecay: 0.1,
+  decayGroups: ['attention', 'mlp'],
   maxGradientNorm: 1,
   step: 1,
 };

@@ -60,11 +60,13 @@ struct Outcome {
   std::vector<std::vector<float>> gradients;
 };
 
-Outcome gradients(Model& model, const Rollouts& rollouts, int max_batch_tokens = 1024) {
+Outcome gradients(Model& model, const Rollouts& rollouts, int max_batch_tokens = 1024,
+                  Recompute recompute = Recompute::kNone) {
   LossOptions options;
   options.temperature = kTemperature;
   options.max_batch_tokens = max_batch_tokens;
   options.head_chunk_rows = 7;
+  options.recompute = recompute;
   Outcome outcome;
   outcome.loss =
       accumulate(model, rollouts.sequences, {rollouts.weight, rollouts.advantage, {}, {}}, options);
@@ -90,9 +92,14 @@ void check_gradients(const Ops& ops, const std::string& architecture, DType dtyp
     const Outcome cached = gradients(tiny.model, rollouts, max_batch_tokens);
     EXPECT(cached.loss.cached_tokens == cached.loss.forest_tokens, "every row was kept");
     EXPECT(same(gradients(tiny.model, rollouts, max_batch_tokens), cached), "a second reading");
+    const Outcome unused = gradients(tiny.model, rollouts, max_batch_tokens, Recompute::kLayer);
+    EXPECT(same(unused, cached) && unused.loss.cached_tokens == unused.loss.forest_tokens,
+           "what is kept need not be computed again");
     cache.clear();
     const Outcome computed = gradients(tiny.model, rollouts, max_batch_tokens);
     EXPECT(computed.loss.cached_tokens == 0, "nothing is kept any more");
+    const Outcome recomputed = gradients(tiny.model, rollouts, max_batch_tokens, Recompute::kLayer);
+    EXPECT(same(recomputed, computed), "layers computed again, ", architecture);
     EXPECT(same(computed, cached), architecture, " at ", max_batch_tokens, " tokens a batch");
     EXPECT(!same(gradients(tiny.model, rollouts, 1064 - max_batch_tokens), cached),
            "another split adds in another order: the comparison can fail");

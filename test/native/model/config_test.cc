@@ -36,32 +36,37 @@ TEST("model/config/refuses what no kernel supports, and names it") {
   }
 }
 
+const char* group_name(const ParameterSpec& spec) {
+  return kParameterGroupNames[static_cast<size_t>(spec.group)];
+}
+
 TEST("model/config/lists the tensors of Hugging Face checkpoints") {
   ModelConfig config = tiny_config("qwen2");
   config.layers = 1;
   std::string names;
   for (const ParameterSpec& spec : parameter_specs(config))
-    names += spec.name + text(" ", spec.rows, "x", spec.cols, spec.decays ? " decays\n" : "\n");
+    names += spec.name + text(" ", spec.rows, "x", spec.cols, " ", group_name(spec), "\n");
   EXPECT(names ==
-             "model.embed_tokens.weight 37x21 decays\n"
-             "model.layers.0.input_layernorm.weight 1x21\n"
-             "model.layers.0.self_attn.q_proj.weight 64x21 decays\n"
-             "model.layers.0.self_attn.q_proj.bias 1x64\n"
-             "model.layers.0.self_attn.k_proj.weight 32x21 decays\n"
-             "model.layers.0.self_attn.k_proj.bias 1x32\n"
-             "model.layers.0.self_attn.v_proj.weight 32x21 decays\n"
-             "model.layers.0.self_attn.v_proj.bias 1x32\n"
-             "model.layers.0.self_attn.o_proj.weight 21x64 decays\n"
-             "model.layers.0.post_attention_layernorm.weight 1x21\n"
-             "model.layers.0.mlp.gate_proj.weight 27x21 decays\n"
-             "model.layers.0.mlp.up_proj.weight 27x21 decays\n"
-             "model.layers.0.mlp.down_proj.weight 21x27 decays\n"
-             "model.norm.weight 1x21\n",
+             "model.embed_tokens.weight 37x21 embedding\n"
+             "model.layers.0.input_layernorm.weight 1x21 norm\n"
+             "model.layers.0.self_attn.q_proj.weight 64x21 attention\n"
+             "model.layers.0.self_attn.q_proj.bias 1x64 bias\n"
+             "model.layers.0.self_attn.k_proj.weight 32x21 attention\n"
+             "model.layers.0.self_attn.k_proj.bias 1x32 bias\n"
+             "model.layers.0.self_attn.v_proj.weight 32x21 attention\n"
+             "model.layers.0.self_attn.v_proj.bias 1x32 bias\n"
+             "model.layers.0.self_attn.o_proj.weight 21x64 attention\n"
+             "model.layers.0.post_attention_layernorm.weight 1x21 norm\n"
+             "model.layers.0.mlp.gate_proj.weight 27x21 mlp\n"
+             "model.layers.0.mlp.up_proj.weight 27x21 mlp\n"
+             "model.layers.0.mlp.down_proj.weight 21x27 mlp\n"
+             "model.norm.weight 1x21 norm\n",
          names);
   config.tied_head = config.qkv_bias = false;
   config.qk_norm = true;
   const auto specs = parameter_specs(config);
   EXPECT(specs.back().name == "lm_head.weight", "an untied head comes last");
+  EXPECT(std::string(group_name(specs.back())) == "head", "and is a group of its own");
   EXPECT(specs.size() == 14, "q/k norms instead of three biases, and the head: ", specs.size());
 }
 

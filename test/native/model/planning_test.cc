@@ -114,10 +114,13 @@ TEST("model/planning/activations take what activations.h says") {
   const int64_t rows = 64;  // a multiple of 16: no padding
   const int64_t width = config.width, query = config.heads * config.head_dim;
   int64_t layer = 2 * width + 2 * query + config.heads + 2 * config.feed_forward + 2;
-  EXPECT(Activations::size_bytes(config, rows) == 4 * rows * (config.layers * layer + width + 1), "qwen2");
+  const auto bytes = [&](Keep keep) { return activation_bytes(config, config.layers, rows, keep); };
+  EXPECT(bytes(Keep::kAll) == 4 * rows * (config.layers * layer + width + 1), "qwen2");
+  EXPECT(bytes(Keep::kLayerInputs) == 4 * rows * (config.layers * width + width + 1), "layer inputs");
   config.qk_norm = true;
   layer += config.kv_heads * config.head_dim + config.heads + config.kv_heads;
-  EXPECT(Activations::size_bytes(config, rows) == 4 * rows * (config.layers * layer + width + 1), "q/k norm");
+  EXPECT(bytes(Keep::kAll) == 4 * rows * (config.layers * layer + width + 1), "q/k norm");
+  EXPECT(bytes(Keep::kLayerInputs) == 4 * rows * (config.layers * width + width + 1), "layer inputs");
 }
 
 int64_t allocations = 0;
@@ -150,6 +153,49 @@ TEST("model/planning/a steady-state step allocates nothing") {
   allocations = 0;
   step();
   EXPECT(allocations == 0, allocations, " allocations in the second step");
+}
+
+struct HeldBytes {
+  int64_t working, scratch, planned, planned_scratch;
+};
+
+// Of one gradient of 360 rows in six layers.
+HeldBytes held_by_a_gradient(const std::string& architecture, Recompute recompute, int threads) {
+  ThreadPool pool(threads);
+  Context context{pool};
+  ModelConfig config = tiny_config(architecture);
+  config.layers = 6;
+  Model model(context, cpu_ops(), config, DType::kBF16);
+  model.initialise(1, 0.1f);
+  model.enable_training();
+  TokenLists sequences;
+  for (int32_t s = 0; s < 4; ++s) sequences.add(std::vector<int32_t>(91, s));
+  std::vector<float> weight(sequences.tokens.size(), 1.0f);
+  for (size_t s = 0; s < sequences.count(); ++s) weight[static_cast<size_t>(sequences.offsets[s])] = 0;
+  LossOptions options;
+  options.kind = LossKind::kSupervised;
+  options.max_batch_tokens = 360;
+  options.recompute = recompute;
+  accumulate(model, sequences, {weight, {}, {}, {}}, options);
+  const MemoryPlan plan = plan_training(
+      config, DType::kBF16, {.max_batch_tokens = 360, .recompute = recompute, .threads = threads});
+  return {model.workspace().working_bytes(), pool.scratch_bytes(),
+          plan.activations + plan.head + plan.kv_store, plan.scratch};
+}
+
+TEST("model/planning/a gradient holds no more than was planned, and less when layers are computed again") {
+  for (const std::string& architecture : tiny_architectures())
+    for (const int threads : {1, 2}) {
+      const HeldBytes all = held_by_a_gradient(architecture, Recompute::kNone, threads);
+      const HeldBytes inputs = held_by_a_gradient(architecture, Recompute::kLayer, threads);
+      for (const HeldBytes& held : {all, inputs}) {
+        EXPECT(held.working <= held.planned, architecture, ": ", held.working, " of ", held.planned);
+        EXPECT(2 * held.working > held.planned, "and not much less: ", held.working, " of ", held.planned);
+        EXPECT(held.scratch > 0 && held.scratch <= held.planned_scratch, architecture, ": ", held.scratch);
+      }
+      EXPECT(inputs.working < all.working, architecture, ": ", inputs.working, " not ", all.working);
+      EXPECT(inputs.planned < all.planned, "the plan too");
+    }
 }
 
 TEST("model/planning/memory that is not there is refused") {

@@ -126,7 +126,8 @@ double adamw_step(double value, double gradient, double& moment1, double& moment
   return value - rate * corrected1 / (std::sqrt(corrected2) + static_cast<double>(o.epsilon));
 }
 
-TEST("model/update/clips by the global norm, decays matrices only, zeroes the gradients") {
+// With decay of the matrices, or of the norms alone.
+void check_update(bool matrices) {
   TinyModel tiny(cpu_ops(), "qwen2");
   tiny.model.enable_training();
   accumulate(tiny.model, kSequences, {unit_weights(kSequences), {}, {}, {}}, supervised());
@@ -143,6 +144,7 @@ TEST("model/update/clips by the global norm, decays matrices only, zeroes the gr
   options.adamw.weight_decay = 0.5f;
   options.adamw.epsilon = 1e-3f;  // large enough that the clipping shows
   options.max_gradient_norm = 0.5f;
+  if (!matrices) options.decays = {false, false, false, false, true, false};
   const UpdateResult result = apply_gradients(tiny.model, options);
   EXPECT(std::abs(result.gradient_norm - std::sqrt(squares)) < 1e-6 * std::sqrt(squares),
          result.gradient_norm);
@@ -150,7 +152,8 @@ TEST("model/update/clips by the global norm, decays matrices only, zeroes the gr
   const double scale = 0.5 / (std::sqrt(squares) + 1e-6);
   for (size_t tensor = 0; tensor < before.size(); ++tensor) {
     const Parameter& parameter = tiny.model.parameters()[tensor];
-    const bool decays = parameter.value.view().rank == 2;
+    const bool decays =
+        matrices ? parameter.value.view().rank == 2 : parameter.spec.name.ends_with("norm.weight");
     const std::vector<float> after = read(tiny.model, parameter.value.view());
     for (size_t i = 0; i < after.size(); ++i) {
       double moment1 = 0, moment2 = 0;
@@ -161,6 +164,35 @@ TEST("model/update/clips by the global norm, decays matrices only, zeroes the gr
     }
   }
   EXPECT(all_zero_gradients(tiny.model), "zeroed");
+}
+
+TEST("model/update/clips by the global norm, decays matrices unless told otherwise, zeroes the gradients") {
+  for (const bool matrices : {true, false}) check_update(matrices);
+}
+
+TEST("model/update/tells the norm of each group of parameters") {
+  for (const std::string& architecture : tiny_architectures()) {
+    TinyModel tiny(cpu_ops(), architecture);
+    tiny.model.enable_training();
+    accumulate(tiny.model, kSequences, {unit_weights(kSequences), {}, {}, {}}, supervised());
+    double embedding = 0, rest = 0;
+    for (Parameter& parameter : tiny.model.parameters())
+      for (const float value : read(tiny.model, parameter.gradient.view()))
+        (parameter.spec.name == "model.embed_tokens.weight" ? embedding : rest) +=
+            static_cast<double>(value) * static_cast<double>(value);
+    const UpdateResult result = apply_gradients(tiny.model, {});
+    const ModelConfig& config = tiny.model.config();
+    const bool expected[] = {
+        true, true, true, !config.tied_head, true, config.qkv_bias || config.output_bias};
+    double others = 0;
+    for (size_t group = 0; group < kParameterGroups; ++group) {
+      EXPECT(result.has_group[group] == expected[group], architecture, kParameterGroupNames[group]);
+      EXPECT((result.group_norms[group] > 0) == expected[group], architecture, kParameterGroupNames[group]);
+      if (group > 0) others += result.group_norms[group] * result.group_norms[group];
+    }
+    EXPECT(std::abs(result.group_norms[0] - std::sqrt(embedding)) < 1e-6 * std::sqrt(embedding), "embedding");
+    EXPECT(std::abs(others - rest) < 1e-6 * rest, "the groups are all there is");
+  }
 }
 
 TEST("model/update/a non-finite gradient changes nothing and says so") {
@@ -191,14 +223,16 @@ TEST("model/training/the plan adds up") {
   const ModelConfig config = tiny_config("qwen2");
   int64_t parameters = 0;
   for (const ParameterSpec& spec : parameter_specs(config)) parameters += spec.rows * spec.cols;
-  const MemoryPlan plan = plan_training(config, DType::kBF16, 100, 8);
+  const MemoryPlan plan =
+      plan_training(config, DType::kBF16, {.max_batch_tokens = 100, .head_chunk_rows = 8});
   EXPECT(plan.optimizer == 16 * parameters, "f32 master, gradient and two moments");
   EXPECT(plan.head >= 8 * 37 * 4 && plan.head < 8 * 100 * 4, "head_chunk_rows x vocabulary");
   EXPECT(plan.kv_store == static_cast<int64_t>(KeyValueStore::size_bytes(config, 14)),
          "two blocks for every 16 rows");
-  EXPECT(plan.total() == plan.weights + plan.optimizer + plan.activations + plan.head + plan.kv_store,
+  EXPECT(plan.total() ==
+             plan.weights + plan.optimizer + plan.activations + plan.head + plan.kv_store + plan.scratch,
          "total");
-  expect_error("ERR_MODEL_CONFIG", [] { plan_training({}, DType::kF32, 1, 1); });
+  expect_error("ERR_MODEL_CONFIG", [] { plan_training({}, DType::kF32, {}); });
 }
 
 }  // namespace

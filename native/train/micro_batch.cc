@@ -1,0 +1,61 @@
+#include "train/micro_batch.h"
+
+#include <algorithm>
+
+#include "model/activation_cache.h"
+#include "model/available_memory.h"
+#include "model/workspace.h"
+
+namespace winnow {
+std::vector<MicroBatch> plan_micro_batches(Model& model, const Sequences& needed, int64_t max_rows) {
+  std::vector<MicroBatch> planned;
+  for (SequenceBatch& members : plan_batches(needed, max_rows)) {
+    const GatheredSequences gathered = gather(needed, members);
+    TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
+    auto cached_rows = model.workspace().activation_cache().find(forest);
+    planned.push_back({std::move(members), std::move(forest), std::move(cached_rows)});
+  }
+  return planned;
+}
+
+void require_room(Model& model, std::span<const MicroBatch> batches, const LossOptions& options) {
+  BatchRows rows;
+  for (const MicroBatch& batch : batches) {
+    int64_t& most = batch.cached_rows ? rows.cached : rows.computed;
+    most = std::max(most, batch.members.rows);
+  }
+  PlanOptions shape;
+  shape.head_chunk_rows = options.head_chunk_rows;
+  shape.recompute = options.recompute;
+  shape.threads = model.context().pool.threads();
+  const MemoryPlan plan = plan_batch_memory(model.config(), rows, shape);
+  const int64_t held = model.workspace().working_bytes() + model.context().pool.scratch_bytes();
+  require_memory(plan.activations + plan.head + plan.kv_store + plan.scratch - held,
+                 "activations " + std::to_string(plan.activations) + ", head " + std::to_string(plan.head) +
+                     ", KV store " + std::to_string(plan.kv_store) + ", scratch " +
+                     std::to_string(plan.scratch) + ", less " + std::to_string(held) +
+                     " that are held already",
+                 options.recompute == Recompute::kLayer
+                     ? "lower max_batch_tokens or head_chunk_rows"
+                     : "lower max_batch_tokens or head_chunk_rows, or let the layers be computed again");
+}
+
+std::shared_ptr<ActivationSource> forward_for_gradient(Model& model, const MicroBatch& micro,
+                                                       const ForwardBatch& batch, KeyValueStore& store,
+                                                       Recompute recompute, View hidden) {
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  Workspace& workspace = model.workspace();
+  if (micro.cached_rows) {
+    auto cached = std::make_shared<GatheredActivations>(workspace.activation_cache(), workspace, batch, store,
+                                                        *micro.cached_rows);
+    model.final_norm(hidden, *cached);
+    return cached;
+  }
+  Activations& own =
+      recompute == Recompute::kLayer ? workspace.layer_inputs(rows) : workspace.activations(rows);
+  model.forward(batch, store, hidden, &own);
+  if (recompute == Recompute::kNone) return {std::shared_ptr<void>(), &own};  // the workspace's
+  return model.recomputed(batch, store, own, workspace.layer_activations(rows));
+}
+
+}  // namespace winnow
