@@ -245,7 +245,8 @@ class Run {
   #openStage(): Promise<Stage> {
     const { stage: index, stageStep } = this.#state;
     const state = stageStep === 0 || this.#saved === undefined ? undefined : readStageState(this.#saved);
-    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig(), state });
+    const { own: reward } = this.#options;
+    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig(), state, reward });
   }
 
   #stageConfig(): StageConfig {

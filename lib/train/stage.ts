@@ -5,6 +5,7 @@ import type { RankingInstance } from '../types.js';
 import type { AnyProtocol, SizeCurriculum } from './cases.js';
 import type { MixturePart } from './data-order.js';
 import type { SampleRecord } from './events.js';
+import type { RewardOptions } from './reward-function.js';
 
 /** The engine calls that training makes. */
 export type TrainableModel = Pick<
@@ -32,6 +33,8 @@ export interface StageContext {
   readonly stageKey: string;
   /** Sources of `instances` in a mixture, in order; absent: one source. */
   readonly mixture?: readonly MixturePart[] | undefined;
+  /** Rewards of the caller's own; absent: the protocol's. */
+  readonly reward?: RewardOptions;
 }
 
 /** What is needed to tell the cases of a stage, without weights. */

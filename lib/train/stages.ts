@@ -6,6 +6,7 @@ import { kWeightsFile, writeCheckpoint } from './checkpoint.js';
 import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
 import { grpoStage } from './grpo.js';
+import type { RewardOptions } from './reward-function.js';
 import type { RunParts } from './setup.js';
 import { sftStage } from './sft.js';
 import type { Stage, StageContext, TrainableModel } from './stage.js';
@@ -17,6 +18,7 @@ export interface StagePosition {
   readonly config: StageConfig;
   /** What the stage kept in the checkpoint that it continues from. */
   readonly state?: unknown;
+  readonly reward: RewardOptions;
 }
 
 export async function openStage(run: ResolvedConfig, parts: RunParts, position: StagePosition): Promise<Stage> {
@@ -29,6 +31,7 @@ export async function openStage(run: ResolvedConfig, parts: RunParts, position: 
     seed: run.seed,
     stageKey: `stage-${index}`,
     mixture: parts.data.mixture,
+    reward: position.reward,
   };
   if (index > 0 && stageStep === 0) await forgetMoments(parts.model);
   if (config.kind === 'best-of-n') return bestOfNStage(context, config);
