@@ -7,10 +7,12 @@ import {
   type Checkpoint,
   checkpointName,
   findCheckpoint,
+  type KeepRule,
   kOptimizerFile,
   kWeightsFile,
   newestCheckpoint,
   readTrainerState,
+  settleCheckpoint,
   type TrainerState,
   writeCheckpoint,
   writeTrainerState,
@@ -83,6 +85,7 @@ class Run {
     this.#journal = new Journal(config.output, state.journal);
     this.#evaluations = new RunEvaluations(config, readJournal(config.output, 'metrics') as MetricsLine[]);
     this.#saved = newestCheckpoint(checkpointsOf(config));
+    if (this.#saved !== undefined) settleCheckpoint(checkpointsOf(config), this.#saved.name, this.#keep());
     writeFileAtomically(join(config.output, 'run.json'), `${JSON.stringify(this.#facts(), null, 2)}\n`);
   }
 
@@ -222,10 +225,8 @@ class Run {
     const name = checkpointName(this.#state.step);
     if (this.#saved?.name === name) return false;
     const { model } = this.#parts;
-    const { checkpoint, model: settings } = this.#config;
-    const best = this.#evaluations.bestStep();
-    const keep = { last: checkpoint.keep, ...(best === undefined ? {} : { best: checkpointName(best) }) };
-    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, keep, async (folder) => {
+    const { model: settings } = this.#config;
+    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, this.#keep(), async (folder) => {
       this.#journal.sync();
       this.#parts.writeModelFiles(folder);
       await model.save(join(folder, kWeightsFile), settings.dtype);
@@ -234,6 +235,11 @@ class Run {
       writeStageState(folder, this.#stage?.state?.());
     });
     return true;
+  }
+
+  #keep(): KeepRule {
+    const best = this.#evaluations.bestStep();
+    return { last: this.#config.checkpoint.keep, ...(best === undefined ? {} : { best: checkpointName(best) }) };
   }
 
   async #enterNextStage(): Promise<void> {

@@ -6,6 +6,7 @@ import { kWeightsFile, writeCheckpoint } from './checkpoint.js';
 import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
 import { grpoStage } from './grpo.js';
+import { referencesOf } from './resume.js';
 import type { RewardOptions } from './reward-function.js';
 import type { RunParts } from './setup.js';
 import { sftStage } from './sft.js';
@@ -62,7 +63,7 @@ async function openReference(
 ): Promise<TrainableModel | undefined> {
   if (config.reference === undefined) return undefined;
   if (config.reference !== 'stage-start') return parts.openReference(config.reference);
-  const root = join(run.output, 'references');
+  const root = referencesOf(run);
   const name = `stage-${index}`;
   if (stageStep === 0) {
     // One that a killed run left may be of other settings.
