@@ -233,6 +233,7 @@ class Run {
       await model.saveOptimizerState(join(folder, kOptimizerFile));
       writeTrainerState(folder, { ...this.#state, journal: this.#journal.positions() });
       writeStageState(folder, this.#stage?.state?.());
+      await this.#stage?.save?.(folder);
     });
     return true;
   }
@@ -250,9 +251,10 @@ class Run {
 
   #openStage(): Promise<Stage> {
     const { stage: index, stageStep } = this.#state;
-    const state = stageStep === 0 || this.#saved === undefined ? undefined : readStageState(this.#saved);
-    const { own: reward } = this.#options;
-    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig(), state, reward });
+    const checkpoint = stageStep === 0 ? undefined : this.#saved;
+    const state = checkpoint && readStageState(checkpoint);
+    const position = { index, stageStep, config: this.#stageConfig(), state, checkpoint };
+    return openStage(this.#config, this.#parts, { ...position, reward: this.#options.own });
   }
 
   #stageConfig(): StageConfig {

@@ -20,6 +20,9 @@ export type TrainableModel = Pick<
   | 'dispose'
 >;
 
+/** A frozen policy: all that a KL term asks of it. */
+export type ScoringModel = Pick<TrainableModel, 'score' | 'dispose'>;
+
 /** Prompts to tokens, and prompts to completions. */
 export type Sampler = Pick<LanguageModel, 'render' | 'complete'>;
 
@@ -72,6 +75,8 @@ export interface Stage {
   step(request: StepRequest): Promise<StepOutcome>;
   /** Plain data that a resumed stage needs besides what follows from seed and step; undefined when there is none. */
   state?(): unknown;
+  /** Writes what the stage trains besides the policy into the folder of a checkpoint. */
+  save?(folder: string): Promise<void>;
   dispose(): Promise<void>;
 }
 

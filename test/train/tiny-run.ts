@@ -20,13 +20,13 @@ export function tinyRun(output: string): TrainConfig {
   };
 }
 
-/** The same with all that a GRPO stage remembers from step to step: groups to replay, a reference, the best checkpoint. */
+/** The same with all that a GRPO stage remembers from step to step: groups to replay, a reference that follows, the best checkpoint. */
 export function tinyRunWithHistory(output: string): TrainConfig {
   const run = tinyRun(output);
   const [, grpo] = run.stages;
   const memory = {
     ...{ miniBatch: 2, updates: 2, replay: { groups: 2 } },
-    ...{ kl: { coefficient: 0.1 }, reference: 'stage-start' },
+    ...{ kl: { coefficient: 0.1 }, reference: 'stage-start', referenceSync: { everySteps: 2, mix: 0.5 } },
   };
   return {
     ...run,
