@@ -1,6 +1,7 @@
 import { WinnowError } from '../errors.js';
 import { stableKey } from '../random.js';
 import type { Answer, Completion, MalformedReason, Prompt, Protocol, RankingInstance } from '../types.js';
+import { guarded } from './guarded.js';
 
 /**
  * What happens on a malformed completion. Every one is counted by its reason under each policy.
@@ -99,13 +100,14 @@ interface Asked<State> {
 }
 
 function openStep<State>(protocol: Protocol<State>, run: Run<State>): void {
-  run.pending = protocol.done(run.state)
-    ? []
-    : protocol.prompts(run.state).map((prompt) => ({ prompt, attempt: 0, answer: undefined }));
-  if (run.pending.length === 0 && !protocol.done(run.state)) {
+  const { state, instance } = run;
+  const done = guarded(protocol, 'done', instance, () => protocol.done(state));
+  const prompts = done ? [] : guarded(protocol, 'prompts', instance, () => protocol.prompts(state));
+  run.pending = prompts.map((prompt) => ({ prompt, attempt: 0, answer: undefined }));
+  if (run.pending.length === 0 && !done) {
     throw new WinnowError('ERR_PROTOCOL_STEP', `${protocol.name} asks nothing and is not done`, {
       expected: 'a prompt, or done',
-      received: `instance ${run.instance.id}`,
+      received: `instance ${instance.id}`,
     });
   }
 }
@@ -117,7 +119,7 @@ function settle<State>(
   completion: Completion,
   malformed: Required<MalformedPolicy>,
 ): RankingCall {
-  const answer = protocol.parse(request.prompt, completion);
+  const answer = guarded(protocol, 'parse', run.instance, () => protocol.parse(request.prompt, completion));
   const again = !answer.ok && malformed.policy === 'retry' && request.attempt < malformed.retries;
   const step: RankingStep = {
     shownIds: [...request.prompt.labels.values()],
@@ -140,7 +142,7 @@ function resultOf<State>(protocol: Protocol<State>, run: Run<State>): RankingRes
   }
   return {
     instanceId: run.instance.id,
-    ranking: run.failed ? undefined : protocol.ranking(run.state),
+    ranking: run.failed ? undefined : guarded(protocol, 'ranking', run.instance, () => protocol.ranking(run.state)),
     steps: run.steps,
     calls: run.steps.length,
     malformed,
@@ -207,7 +209,7 @@ function advanceWhenSettled<State>(protocol: Protocol<State>, run: Run<State>): 
   if (run.pending.length === 0) return;
   const answers = run.pending.map(({ answer }) => answer);
   if (!answers.every((answer) => answer !== undefined)) return;
-  run.state = protocol.advance(run.state, answers);
+  run.state = guarded(protocol, 'advance', run.instance, () => protocol.advance(run.state, answers));
   run.step++;
   openStep(protocol, run);
 }
@@ -234,7 +236,7 @@ async function* finishedRuns<State>(
   };
   let index = 0;
   for await (const instance of instances) {
-    const state = protocol.start(instance);
+    const state = guarded(protocol, 'start', instance, () => protocol.start(instance));
     const run: Run<State> = { instance, index: index++, state, step: 0, failed: false, pending: [], steps: [] };
     openStep(protocol, run);
     (isOpen(run) ? open : done).push(run);

@@ -1,4 +1,5 @@
 export type { CommonWording } from './choose-wording.js';
+export { type ParsedFormat, parseFormat } from './completion-format.js';
 export { type DirectOptions, type DirectProtocol, type DirectState, directProtocol } from './direct.js';
 export {
   type Generate,
@@ -19,7 +20,9 @@ export {
   isRightExclusion,
   potentialChange,
 } from './exclusion-reward.js';
+export { guarded } from './guarded.js';
 export { writePhrase } from './label-wording.js';
+export { type LabelStyle, labelAt, neutralise } from './labels.js';
 export {
   type CompleteOptions,
   type CompleteRequest,

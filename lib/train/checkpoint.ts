@@ -81,12 +81,17 @@ export async function writeCheckpoint(
     rmSync(temporary, { recursive: true, force: true });
     throw outputError(path, error);
   }
+  settleCheckpoint(root, name, keep);
+  return { path, name };
+}
+
+/** What follows once checkpoint `name` is the newest; done again on resuming, because a kill may have come between. */
+export function settleCheckpoint(root: string, name: string, keep: KeepRule): void {
   writeFileAtomically(join(root, 'latest'), `${name}\n`);
   if (keep.best !== undefined && findCheckpoint(root, keep.best)) {
     writeFileAtomically(join(root, 'best'), `${keep.best}\n`);
   }
   removeOld(root, keep);
-  return { path, name };
 }
 
 /** The newest checkpoint whose files are all there, or undefined. Leftovers of a crash are skipped. */
@@ -101,12 +106,12 @@ export function findCheckpoint(root: string, name: string): Checkpoint | undefin
   return isComplete(path) ? { path, name } : undefined;
 }
 
-/** Deletes what a killed process left: half-written checkpoints and half-deleted ones. */
-export function removeLeftovers(root: string): void {
-  if (!existsSync(root)) return;
-  for (const name of readdirSync(root)) {
-    if (!/^\.(writing|deleting)-step-/.test(name)) continue;
-    writing(join(root, name), () => rmSync(join(root, name), { recursive: true, force: true }));
+/** Deletes what a killed process left in a folder of the run: half-written checkpoints, half-deleted ones, files on their way. */
+export function removeLeftovers(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (!/^\.((writing|deleting|probe)-|.*\.\d+\.tmp$)/.test(name)) continue;
+    writing(join(folder, name), () => rmSync(join(folder, name), { recursive: true, force: true }));
   }
 }
 

@@ -17,19 +17,19 @@ import { divergencePenalty } from './reward-shaping.js';
 import { isTruncated, type RolloutContext, type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
 import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
 import {
+  type ScoringModel,
   type Stage,
   type StageContext,
   type StepOutcome,
   type StepRequest,
   Stopwatch,
-  type TrainableModel,
 } from './stage.js';
 
 /** `reference` is the frozen policy of the KL term, if there is one; the stage disposes of it. `state` is that of a checkpoint. */
 export function grpoStage(
   context: StageContext,
   config: GrpoConfig,
-  reference: TrainableModel | undefined,
+  reference: ScoringModel | undefined,
   state?: unknown,
 ): Stage {
   const replay = config.replay && new ReplayBuffer({ ...context, ...config.replay }, state);
@@ -44,7 +44,7 @@ export function grpoStage(
 
 interface GrpoContext extends RolloutContext {
   readonly config: GrpoConfig;
-  readonly reference: TrainableModel | undefined;
+  readonly reference: ScoringModel | undefined;
   readonly replay: ReplayBuffer | undefined;
 }
 

@@ -16,5 +16,6 @@ export { trainConfigJsonSchema } from './json-schema.js';
 export { planRun, type RunPlan, type StageMemory, type StagePlan } from './plan.js';
 export { type PresetChoice, withPreset } from './preset.js';
 export { kPresets, type Preset, type PresetName, type PresetNeed, presetNames } from './presets.js';
+export type { RewardEntry, RewardFunction, RewardOptions, RewardValue } from './reward-function.js';
 export { learningRate } from './schedule.js';
 export { type TrainingRun, type TrainOptions, train } from './trainer.js';

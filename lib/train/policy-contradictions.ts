@@ -76,7 +76,7 @@ function lossContradictions({ loss, normaliser, clipLow, dualClip, clipHigh }: G
   return found;
 }
 
-function klContradictions({ kl, reference }: GrpoConfig): Finding[] {
+function klContradictions({ kl, reference, referenceSync, steps }: GrpoConfig): Finding[] {
   const found: Finding[] = [];
   const add = (key: string, what: string, hint: string) => found.push({ key, what, hint });
   if (kl !== undefined && reference === undefined) {
@@ -84,6 +84,13 @@ function klContradictions({ kl, reference }: GrpoConfig): Finding[] {
   }
   if (kl === undefined && reference !== undefined) {
     add('reference', 'a reference without a KL term does nothing', 'set kl: {coefficient}, or remove reference');
+  }
+  if (referenceSync !== undefined && reference === undefined) {
+    add('referenceSync', 'there is no reference to follow the policy', 'set reference and kl, or remove referenceSync');
+  }
+  if (referenceSync !== undefined && referenceSync.everySteps >= steps) {
+    const what = `a sync every ${referenceSync.everySteps} steps never acts in a stage of ${steps}`;
+    add('referenceSync', what, 'lower referenceSync.everySteps, or remove referenceSync');
   }
   if (kl === undefined) return found;
   if (kl.place === 'reward' && kl.corrected) {

@@ -54,6 +54,8 @@ export const policyFields = {
     .optional(),
   /** `stage-start`: the weights at the beginning of this stage; else a model folder. */
   reference: z.string().min(1).optional(),
+  /** Every so many steps: reference = mix x policy + (1 - mix) x reference. */
+  referenceSync: z.strictObject({ everySteps: kCount, mix: z.number().gt(0).max(1).default(1) }).optional(),
   entropyCoefficient: z.number().min(0).default(0),
   /** Groups of the last `maxAge` steps trained on again, so many a step, each token weighed by min(its ratio, `truncation`). */
   replay: z

@@ -8,11 +8,11 @@ import { type PolicySequence, policyBatch, type TrainGroup } from './policy-batc
 import { type PolicyTerm, policyGradient, truncatedImportance } from './policy-gradient.js';
 import { updateMetrics } from './rollout-metrics.js';
 import { optimizerSettings } from './sft.js';
-import type { StepRequest, Stopwatch, TrainableModel } from './stage.js';
+import type { ScoringModel, StepRequest, Stopwatch, TrainableModel } from './stage.js';
 
 export interface UpdateContext {
   readonly model: TrainableModel;
-  readonly reference: TrainableModel | undefined;
+  readonly reference: ScoringModel | undefined;
   readonly config: GrpoConfig;
 }
 
@@ -115,7 +115,7 @@ async function termsOf(
 
 /** Log-probabilities of the completions under `model`, at the temperature of the sampling. */
 export async function scores(
-  model: TrainableModel,
+  model: Pick<ScoringModel, 'score'>,
   sequences: readonly Pick<PolicySequence, 'tokens' | 'start'>[],
   { temperature, maxBatchTokens }: Pick<GrpoConfig, 'temperature' | 'maxBatchTokens'>,
   { signal }: Pick<StepRequest, 'signal'>,

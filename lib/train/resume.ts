@@ -10,7 +10,7 @@ import { journalPath } from './journal.js';
 export function startingPoint(config: ResolvedConfig, resume: boolean): Checkpoint | undefined {
   const root = checkpointsOf(config);
   if (resume) {
-    removeLeftovers(root);
+    for (const folder of [config.output, referencesOf(config), root]) removeLeftovers(folder);
     return newestCheckpoint(root);
   }
   if (existsSync(journalPath(config.output, 'metrics')) || existsSync(root)) {
@@ -24,6 +24,11 @@ export function startingPoint(config: ResolvedConfig, resume: boolean): Checkpoi
 
 export function checkpointsOf(config: ResolvedConfig): string {
   return join(config.output, 'checkpoints');
+}
+
+/** Where stages keep the frozen policies of their KL terms. */
+export function referencesOf(config: ResolvedConfig): string {
+  return join(config.output, 'references');
 }
 
 export function initialState(config: ResolvedConfig): TrainerState {

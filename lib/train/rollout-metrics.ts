@@ -51,7 +51,7 @@ export function rolloutMetrics(
     const name = `malformed/${answer.reason}`;
     metrics[name] = (metrics[name] ?? 0) + 1 / judged.length;
   }
-  for (const part of Object.keys(judged[0]?.reward.parts ?? {})) {
+  for (const part of new Set(judged.flatMap(({ reward }) => Object.keys(reward.parts)))) {
     metrics[`rewards/${part}/mean`] = mean(judged.map(({ reward }) => reward.parts[part] ?? 0));
   }
   return metrics;

@@ -122,7 +122,9 @@ async function sampleGroups(
     'generate',
     completions.flat().map(({ tokens }) => tokens),
   );
-  const judged = await watch.time('reward', () => judge(protocol, cases, completions));
+  const judged = await watch.time('reward', () =>
+    judge(protocol, cases, completions, { ...context.reward, signal: request.signal }),
+  );
   return cases.map((promptCase, index) => {
     const own = completions[index] as Completion[];
     const ofGroup = judged.slice(index * config.group, (index + 1) * config.group);

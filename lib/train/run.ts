@@ -7,10 +7,12 @@ import {
   type Checkpoint,
   checkpointName,
   findCheckpoint,
+  type KeepRule,
   kOptimizerFile,
   kWeightsFile,
   newestCheckpoint,
   readTrainerState,
+  settleCheckpoint,
   type TrainerState,
   writeCheckpoint,
   writeTrainerState,
@@ -83,6 +85,7 @@ class Run {
     this.#journal = new Journal(config.output, state.journal);
     this.#evaluations = new RunEvaluations(config, readJournal(config.output, 'metrics') as MetricsLine[]);
     this.#saved = newestCheckpoint(checkpointsOf(config));
+    if (this.#saved !== undefined) settleCheckpoint(checkpointsOf(config), this.#saved.name, this.#keep());
     writeFileAtomically(join(config.output, 'run.json'), `${JSON.stringify(this.#facts(), null, 2)}\n`);
   }
 
@@ -222,18 +225,22 @@ class Run {
     const name = checkpointName(this.#state.step);
     if (this.#saved?.name === name) return false;
     const { model } = this.#parts;
-    const { checkpoint, model: settings } = this.#config;
-    const best = this.#evaluations.bestStep();
-    const keep = { last: checkpoint.keep, ...(best === undefined ? {} : { best: checkpointName(best) }) };
-    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, keep, async (folder) => {
+    const { model: settings } = this.#config;
+    this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, this.#keep(), async (folder) => {
       this.#journal.sync();
       this.#parts.writeModelFiles(folder);
       await model.save(join(folder, kWeightsFile), settings.dtype);
       await model.saveOptimizerState(join(folder, kOptimizerFile));
       writeTrainerState(folder, { ...this.#state, journal: this.#journal.positions() });
       writeStageState(folder, this.#stage?.state?.());
+      await this.#stage?.save?.(folder);
     });
     return true;
+  }
+
+  #keep(): KeepRule {
+    const best = this.#evaluations.bestStep();
+    return { last: this.#config.checkpoint.keep, ...(best === undefined ? {} : { best: checkpointName(best) }) };
   }
 
   async #enterNextStage(): Promise<void> {
@@ -244,8 +251,10 @@ class Run {
 
   #openStage(): Promise<Stage> {
     const { stage: index, stageStep } = this.#state;
-    const state = stageStep === 0 || this.#saved === undefined ? undefined : readStageState(this.#saved);
-    return openStage(this.#config, this.#parts, { index, stageStep, config: this.#stageConfig(), state });
+    const checkpoint = stageStep === 0 ? undefined : this.#saved;
+    const state = checkpoint && readStageState(checkpoint);
+    const position = { index, stageStep, config: this.#stageConfig(), state, checkpoint };
+    return openStage(this.#config, this.#parts, { ...position, reward: this.#options.own });
   }
 
   #stageConfig(): StageConfig {

@@ -18,6 +18,7 @@ import { type Checkpoint, kOptimizerFile } from './checkpoint.js';
 import type { ResolvedConfig, ScratchConfig } from './config.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
 import type { EncodeCompletion } from './examples.js';
+import type { RewardOptions } from './reward-function.js';
 import type { TrainableModel } from './stage.js';
 
 /** What a run works with. `dispose` frees the model and the session. */
@@ -37,7 +38,7 @@ export interface RunParts {
 }
 
 /** Parts of the caller's own, in place of those that the settings describe. */
-export interface OwnParts {
+export interface OwnParts extends RewardOptions {
   readonly protocol?: AnyProtocol;
   readonly train?: readonly RankingInstance[];
   readonly test?: readonly RankingInstance[];

@@ -5,6 +5,7 @@ import type { RankingInstance } from '../types.js';
 import type { AnyProtocol, SizeCurriculum } from './cases.js';
 import type { MixturePart } from './data-order.js';
 import type { SampleRecord } from './events.js';
+import type { RewardOptions } from './reward-function.js';
 
 /** The engine calls that training makes. */
 export type TrainableModel = Pick<
@@ -19,6 +20,9 @@ export type TrainableModel = Pick<
   | 'dispose'
 >;
 
+/** A frozen policy: all that a KL term asks of it. */
+export type ScoringModel = Pick<TrainableModel, 'score' | 'dispose'>;
+
 /** Prompts to tokens, and prompts to completions. */
 export type Sampler = Pick<LanguageModel, 'render' | 'complete'>;
 
@@ -32,6 +36,8 @@ export interface StageContext {
   readonly stageKey: string;
   /** Sources of `instances` in a mixture, in order; absent: one source. */
   readonly mixture?: readonly MixturePart[] | undefined;
+  /** Rewards of the caller's own; absent: the protocol's. */
+  readonly reward?: RewardOptions;
 }
 
 /** What is needed to tell the cases of a stage, without weights. */
@@ -69,6 +75,8 @@ export interface Stage {
   step(request: StepRequest): Promise<StepOutcome>;
   /** Plain data that a resumed stage needs besides what follows from seed and step; undefined when there is none. */
   state?(): unknown;
+  /** Writes what the stage trains besides the policy into the folder of a checkpoint. */
+  save?(folder: string): Promise<void>;
   dispose(): Promise<void>;
 }
 

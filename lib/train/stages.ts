@@ -2,13 +2,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bestOfNStage } from './best-of-n.js';
-import { kWeightsFile, writeCheckpoint } from './checkpoint.js';
+import { type Checkpoint, kWeightsFile, writeCheckpoint } from './checkpoint.js';
 import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
+import { FollowingReference } from './following-reference.js';
 import { grpoStage } from './grpo.js';
+import { referencesOf } from './resume.js';
+import type { RewardOptions } from './reward-function.js';
 import type { RunParts } from './setup.js';
 import { sftStage } from './sft.js';
-import type { Stage, StageContext, TrainableModel } from './stage.js';
+import type { ScoringModel, Stage, StageContext, TrainableModel } from './stage.js';
 
 export interface StagePosition {
   readonly index: number;
@@ -17,6 +20,9 @@ export interface StagePosition {
   readonly config: StageConfig;
   /** What the stage kept in the checkpoint that it continues from. */
   readonly state?: unknown;
+  /** The checkpoint that it continues from; undefined where the stage begins. */
+  readonly checkpoint?: Checkpoint | undefined;
+  readonly reward: RewardOptions;
 }
 
 export async function openStage(run: ResolvedConfig, parts: RunParts, position: StagePosition): Promise<Stage> {
@@ -29,11 +35,14 @@ export async function openStage(run: ResolvedConfig, parts: RunParts, position: 
     seed: run.seed,
     stageKey: `stage-${index}`,
     mixture: parts.data.mixture,
+    reward: position.reward,
   };
   if (index > 0 && stageStep === 0) await forgetMoments(parts.model);
   if (config.kind === 'best-of-n') return bestOfNStage(context, config);
   if (config.kind === 'grpo') {
-    return grpoStage(context, config, await openReference(run, parts, config, position), position.state);
+    const reference = await openReference(run, parts, config, position);
+    const stage = grpoStage(context, config, reference, position.state);
+    return reference instanceof FollowingReference ? reference.along(stage) : stage;
   }
   const examples =
     config.examples === undefined
@@ -55,11 +64,17 @@ async function openReference(
   run: ResolvedConfig,
   parts: RunParts,
   config: GrpoConfig,
-  { index, stageStep }: StagePosition,
-): Promise<TrainableModel | undefined> {
-  if (config.reference === undefined) return undefined;
-  if (config.reference !== 'stage-start') return parts.openReference(config.reference);
-  const root = join(run.output, 'references');
+  { index, stageStep, checkpoint }: StagePosition,
+): Promise<ScoringModel | undefined> {
+  const { reference, referenceSync: sync } = config;
+  if (reference === undefined) return undefined;
+  if (sync !== undefined) {
+    const from = checkpoint ?? (reference === 'stage-start' ? 'policy' : reference);
+    const folder = join(referencesOf(run), `stage-${index}`);
+    return FollowingReference.open({ parts, sync, dtype: run.model.dtype, folder, from });
+  }
+  if (reference !== 'stage-start') return parts.openReference(reference);
+  const root = referencesOf(run);
   const name = `stage-${index}`;
   if (stageStep === 0) {
     // One that a killed run left may be of other settings.

@@ -1,7 +1,9 @@
 /** `train(config)`: a run that can be iterated for its events, awaited for its result, stopped, and resumed. */
 import { WinnowError } from '../errors.js';
+import type { AnyProtocol } from './cases.js';
 import { type ResolvedConfig, resolveConfig, type TrainConfig } from './config.js';
 import type { TrainEvent, TrainResult } from './events.js';
+import { requireRewardOptions } from './reward-function.js';
 import { runTraining } from './run.js';
 import { type OwnParts, type Prepare, prepare } from './setup.js';
 
@@ -15,13 +17,27 @@ export interface TrainOptions extends OwnParts {
 }
 
 /**
- * Starts nothing yet: iterating or awaiting does. Throws ERR_CONFIG_* at once for settings that cannot work.
+ * Starts nothing yet: iterating or awaiting does. Throws ERR_CONFIG_* or ERR_ARGUMENT at once for what cannot work.
  *
  * `for await (const event of train(config))` goes one event at a time: the run waits while the loop's body does. Leaving the
  * loop early stops the run after the step it has done and writes a checkpoint. `await train(config)` runs to the end.
  */
 export function train(config: TrainConfig | ResolvedConfig, options: TrainOptions = {}): TrainingRun {
+  requireRewardOptions(options);
+  requireProtocol(options.protocol);
   return new TrainingRun(resolveConfig(config), options);
+}
+
+const kProtocolMethods = ['start', 'prompts', 'parse', 'advance', 'done', 'ranking', 'reward'] as const;
+
+/** Types say the same to whoever has them. */
+function requireProtocol(protocol: AnyProtocol | undefined): void {
+  const missing = protocol && kProtocolMethods.find((method) => typeof protocol[method] !== 'function');
+  if (missing === undefined) return;
+  throw new WinnowError('ERR_ARGUMENT', `the protocol has no method ${missing}`, {
+    expected: kProtocolMethods.join(', '),
+    hint: 'see Protocol in the types, and docs/embedding.md',
+  });
 }
 
 export class TrainingRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainResult> {

@@ -17,6 +17,7 @@ import {
   newestCheckpoint,
   readTrainerState,
   removeLeftovers,
+  settleCheckpoint,
   type TrainerState,
   writeCheckpoint,
   writeTrainerState,
@@ -119,9 +120,22 @@ describe('newestCheckpoint', () => {
     await write(1);
     mkdirSync(join(root, '.writing-step-00000009-123', 'trainer_state'), { recursive: true });
     mkdirSync(join(root, '.deleting-step-00000000'));
+    mkdirSync(join(root, '.writing-stage-1-77'));
+    writeFileSync(join(root, '.latest.4711.tmp'), 'half');
+    writeFileSync(join(root, '.probe-4711'), 'x');
+    writeFileSync(join(root, '.kept'), 'of somebody else');
     expect(newestCheckpoint(root)?.name).toBe('step-00000001');
     removeLeftovers(root);
-    expect(names()).toEqual(['latest', 'step-00000001']);
+    expect(names()).toEqual(['.kept', 'latest', 'step-00000001']);
+  });
+
+  it('finishes what a kill after the rename left undone: pointers, and the deletion of old ones', async () => {
+    for (const step of [1, 2, 3, 4]) await write(step, 4);
+    writeFileSync(join(root, 'latest'), 'step-00000003\n');
+    settleCheckpoint(root, checkpointName(4), { last: 1, best: checkpointName(2) });
+    expect(names()).toEqual(['best', 'latest', 'step-00000002', 'step-00000004']);
+    expect(readFileSync(join(root, 'latest'), 'utf8')).toBe('step-00000004\n');
+    expect(readFileSync(join(root, 'best'), 'utf8')).toBe('step-00000002\n');
   });
 
   it('trusts what it verified, not the name in latest', async () => {

@@ -19,3 +19,21 @@ export function tinyRun(output: string): TrainConfig {
     report: { everySteps: 2, samples: 1 },
   };
 }
+
+/** The same with all that a GRPO stage remembers from step to step: groups to replay, a reference that follows, the best checkpoint. */
+export function tinyRunWithHistory(output: string): TrainConfig {
+  const run = tinyRun(output);
+  const [, grpo] = run.stages;
+  const memory = {
+    ...{ miniBatch: 2, updates: 2, replay: { groups: 2 } },
+    ...{ kl: { coefficient: 0.1 }, reference: 'stage-start', referenceSync: { everySteps: 2, mix: 0.5 } },
+  };
+  return {
+    ...run,
+    stages: [
+      { kind: 'sft', steps: 2, batch: 4, learningRate: 0.01, maxBatchTokens: 256 },
+      { ...grpo, ...memory } as never,
+    ],
+    checkpoint: { ...run.checkpoint, best: { measure: 'mrr' } },
+  };
+}
