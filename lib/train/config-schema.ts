@@ -135,7 +135,7 @@ const kSft = z.strictObject({
     .strictObject({
       /** Share of the demonstrations whose judgements are random. */
       corruptShare: kFraction.default(0),
-      /** `names`: the texts of the candidates that the answer names. `scores` (recommendation tasks): a grade for every candidate shown. */
+      /** `names`: texts and labels of the candidates that the answer names. `scores` (recommendation tasks): a grade for every candidate shown. */
       thought: z.enum(['none', 'names', 'scores']).default('none'),
     })
     .default({ corruptShare: 0, thought: 'none' }),

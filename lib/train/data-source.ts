@@ -26,7 +26,7 @@ export interface DemonstrationOptions {
   /** Share of the demonstrations whose judgements are random, 0 to 1. */
   readonly corruptShare: number;
   /**
-   * `names`: the texts of the candidates that the answer names, in its order. `scores`: see graded-thought.ts; the recommendation tasks
+   * `names`: text and label of each candidate that the answer names, in its order. `scores`: see graded-thought.ts; the recommendation tasks
    * alone know it. The synthetic task has thoughts of its own and takes `none` alone.
    */
   readonly thought: 'none' | 'names' | 'scores';
@@ -86,9 +86,11 @@ function syntheticDemonstrator({ corruptShare, thought: kind }: DemonstrationOpt
   };
 }
 
-function nameThought({ candidates }: RankingInstance, answerIds: readonly string[]): string {
+/** Name, then label: looking a label up is easiest right after the name that it stands beside. */
+function nameThought({ candidates }: RankingInstance, { labels }: Prompt, answerIds: readonly string[]): string {
   const texts = new Map(candidates.map(({ id, text }) => [id, text]));
-  return answerIds.map((id) => writePhrase(texts.get(id) ?? id)).join('');
+  const labelOf = new Map([...labels].map(([label, id]) => [id, label]));
+  return answerIds.map((id) => `${writePhrase(texts.get(id) ?? id)} [${labelOf.get(id)}]`).join('');
 }
 
 /** The order by relevance, ties at random; all of it at random in a corrupt demonstration. */
@@ -105,7 +107,7 @@ function plainDemonstrator({ corruptShare, thought: kind }: DemonstrationOptions
     const others = random.shuffled(shown.filter((id) => id !== last));
     const ordered = corrupt ? others : others.sort((a, b) => gradeOf(b) - gradeOf(a));
     return {
-      thought: (answerIds) => (kind === 'names' ? nameThought(instance, answerIds) : ''),
+      thought: (answerIds) => (kind === 'names' ? nameThought(instance, prompt, answerIds) : ''),
       bestFirst: [...ordered, last],
     };
   };

@@ -62,9 +62,9 @@ it('names in its thought what its answer names, in its order, and nothing else',
     const [prompt] = protocol.prompts(protocol.start(instance)) as [Prompt];
     return demonstrationText(protocol, teach(instance, prompt, 1), instance, prompt);
   };
-  expect(completion('setwise')).toMatch(/^ \|model\/y\|<\/think>/);
-  expect(completion('exclusion')).toMatch(/^ \|model\/[xz]\|<\/think>/);
-  expect(completion('direct')).toMatch(/^ \|model\/y\|( \|model\/[xz]\|){2}<\/think>/);
+  expect(completion('setwise')).toMatch(/^ \|model\/y\| (\[[ABC]\])<\/think><answer> \1</);
+  expect(completion('exclusion')).toMatch(/^ \|model\/[xz]\| (\[[ABC]\])<\/think><answer> \1</);
+  expect(completion('direct')).toMatch(/^ \|model\/y\| \[[ABC]\]( \|model\/[xz]\| \[[ABC]\]){2}<\/think>/);
   rmSync(folder, { recursive: true });
 });
 

@@ -54,9 +54,11 @@ if (isMainThread) {
     call.catch(() => {});
     for (let round = 0; round < 4; round++) {
       const worker = new Worker(new URL(import.meta.url), { workerData: [addonPath, ending, configText] });
+      // Listened to before the first message: a worker that ends by itself may be gone when the message is read.
+      const exited = new Promise((resolve) => worker.once('exit', resolve));
       await new Promise((resolve) => worker.once('message', resolve));
       if (ending === 'terminate') await worker.terminate();
-      else await new Promise((resolve) => worker.once('exit', resolve));
+      else await exited;
     }
     addon.cancelCall(session, 2);
     await addon.closeSession(session);
