@@ -47,6 +47,27 @@ TEST("model/adapter/trains alone, and leaves the weights as they are") {
   }
 }
 
+TEST("model/adapter/a value head trains beside it, and nothing else") {
+  AdaptedModel tiny(cpu_ops(), "qwen2+value");
+  tiny.model.enable_training();
+  for (const Parameter& parameter : tiny.model.parameters()) {
+    const bool trains =
+        parameter.spec.name.find("lora_") != std::string::npos || parameter.spec.name == "score.weight";
+    EXPECT(static_cast<bool>(parameter.gradient) == trains, parameter.spec.name);
+  }
+  LossOptions options;
+  options.kind = LossKind::kValue;
+  LossInputs inputs;
+  const std::vector<float> slope = unit_weights(kSequences);
+  inputs.value_gradient = slope;
+  accumulate(tiny.model, kSequences, inputs, options);
+  UpdateOptions update;
+  update.adamw.learning_rate = 1e-2f;
+  const std::vector<float> before = read(tiny.model, tiny.model.parameter("score.weight").source);
+  EXPECT(apply_gradients(tiny.model, update).gradient_norm > 0, "there is a gradient");
+  EXPECT(!same_bits(read(tiny.model, tiny.model.parameter("score.weight").source), before), "the head moved");
+}
+
 TEST("model/adapter/a score without it keeps what the sampler left for the gradient") {
   AdaptedModel kept(cpu_ops(), "qwen3"), own(cpu_ops(), "qwen3");
   SamplingOptions sampling;
