@@ -1,7 +1,7 @@
 /** A model folder opened for one command: weights in a session, and its tokenizer when a line needs it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Model, readModelFolder } from '../native/index.js';
+import { type Model, planTraining, readAdapterFolder, readModelFolder } from '../native/index.js';
 import { LanguageModel } from '../protocol/index.js';
 import { Tokenizer } from '../text/index.js';
 import type { CommandContext } from './context.js';
@@ -16,17 +16,22 @@ export interface LoadedModel {
   language(): LanguageModel;
 }
 
-/** Loads the folder's weights, lends them to `use`, and frees them whatever happens. */
+/** Loads the folder's weights, and an adapter onto them, lends them to `use`, and frees them whatever happens. */
 export async function withModelFolder<T>(
   folder: string,
-  options: EngineOptions & { readonly dtype: DTypeOption },
+  options: EngineOptions & { readonly dtype: DTypeOption; readonly adapter?: string },
   context: CommandContext,
   use: (loaded: LoadedModel) => Promise<T>,
 ): Promise<T> {
   const { config, weightFiles, eosTokenIds } = readModelFolder(folder);
+  const adapter = options.adapter === undefined ? undefined : readAdapterFolder(options.adapter);
+  if (adapter !== undefined) planTraining({ config, dtype: options.dtype, adapter: adapter.config });
   return withSession(options, async (session) => {
     const source = { kind: 'files' as const, paths: [...weightFiles] };
     const model = await session.createModel({ config, dtype: options.dtype, source }, { signal: context.signal });
+    if (adapter !== undefined) {
+      await model.addAdapter(adapter.config, { kind: 'file', path: adapter.weightsFile }, { signal: context.signal });
+    }
     let language: LanguageModel | undefined;
     return use({
       model,

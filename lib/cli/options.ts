@@ -53,6 +53,9 @@ export type DTypeOption = 'f32' | 'bf16';
 export const dtypeOption = (fallback: DTypeOption = 'f32'): Option =>
   new Option('--dtype <name>', 'format of weights and products').choices(['f32', 'bf16']).default(fallback);
 
+export const adapterOption = (): Option =>
+  new Option('--adapter <dir>', 'LoRA adapter on the model: a folder that PEFT or a run with model.lora wrote');
+
 /** Opens a session, lends it to `use`, and closes it whatever happens. */
 export async function withSession<T>(options: EngineOptions, use: (session: Session) => Promise<T>): Promise<T> {
   const session = openSession({ device: options.device, threads: options.threads });

@@ -10,6 +10,7 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
 import { registerGenerate } from './commands/generate.js';
 import { registerMeasure } from './commands/measure.js';
+import { registerMerge } from './commands/merge.js';
 import { registerRank } from './commands/rank.js';
 import { registerScore } from './commands/score.js';
 import { registerTokenize } from './commands/tokenize.js';
@@ -25,6 +26,7 @@ export const commands: readonly RegisterCommand[] = [
   registerMeasure,
   registerRank,
   registerScore,
+  registerMerge,
   registerGenerate,
   registerTokenize,
   registerData,

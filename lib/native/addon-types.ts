@@ -36,6 +36,18 @@ export interface NativeModelConfig {
   ropeOriginalPositions: number;
 }
 
+/** A low-rank adapter; mirrors native/model/adapter.h. */
+export interface NativeAdapterConfig {
+  rank: number;
+  /** What is added is alpha / rank times B A x, with `rsLora` alpha / sqrt(rank) times. */
+  alpha: number;
+  /** Probability, of entries of x in training passes. */
+  dropout: number;
+  rsLora: boolean;
+  /** Module names, or ends of their paths. */
+  targets: string[];
+}
+
 /** Sequences as one flat array: sequence s is tokens[offsets[s] .. offsets[s + 1]). */
 export interface FlatSequences {
   tokens: Int32Array;
@@ -94,6 +106,8 @@ export interface NativeGenerateResult extends FlatSequences {
 export interface NativeScoreRequest extends FlatSequences {
   temperature: number;
   maxBatchTokens: number;
+  /** False: of the weights without the adapter. */
+  adapter: boolean;
 }
 
 export interface NativeEmbedRequest extends FlatSequences {
@@ -120,6 +134,8 @@ export interface NativeLossRequest extends FlatSequences {
   maxBatchTokens: number;
   headChunkRows: number;
   recompute: Recompute;
+  /** Of an adapter with dropout; an integer below 2^53. */
+  dropoutSeed: number;
 }
 
 /** What is kept of a forward pass for its gradient: all of it, or the inputs of the layers. */
@@ -180,6 +196,7 @@ export interface NativeMemoryPlan {
   kvStoreBytes: number;
   /** An upper bound of what the kernels hold besides. */
   scratchBytes: number;
+  trainedParameters: number;
 }
 
 export interface BuildInfo {
@@ -222,13 +239,24 @@ export interface Addon {
   disposeModel(model: ModelHandle): Promise<void>;
   saveModel(model: ModelHandle, request: { path: string; dtype: DTypeName }, control: CallControl): Promise<void>;
   saveValueHead(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
+  /** Adds a low-rank adapter; the weights below it are frozen. */
+  addAdapter(
+    model: ModelHandle,
+    request: {
+      config: NativeAdapterConfig;
+      source: { kind: 'file'; path: string } | { kind: 'random'; seed: number };
+    },
+    control: CallControl,
+  ): Promise<void>;
+  saveAdapter(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
+  saveMerged(model: ModelHandle, request: { path: string; dtype: DTypeName }, control: CallControl): Promise<void>;
   score(model: ModelHandle, request: NativeScoreRequest, control: CallControl): Promise<Float32Array>;
   /** Value head on every token but the first of each sequence, which is NaN. */
   values(model: ModelHandle, request: NativeValuesRequest, control: CallControl): Promise<Float32Array>;
   /** Sequences x width, row by row. */
   embed(model: ModelHandle, request: NativeEmbedRequest, control: CallControl): Promise<Float32Array>;
   generate(model: ModelHandle, request: NativeGenerateRequest, control: CallControl): Promise<NativeGenerateResult>;
-  /** Allocates masters, gradients and moments. */
+  /** Allocates masters, gradients and moments: of the adapter where there is one. */
   enableTraining(model: ModelHandle, control: CallControl): Promise<void>;
   accumulateGradients(model: ModelHandle, request: NativeLossRequest, control: CallControl): Promise<NativeLossResult>;
   applyGradients(model: ModelHandle, request: NativeUpdateRequest, control: CallControl): Promise<NativeUpdateResult>;
@@ -247,6 +275,7 @@ export interface Addon {
     headChunkRows: number;
     recompute: Recompute;
     threads: number;
+    adapter?: NativeAdapterConfig;
   }): NativeMemoryPlan;
   /** Micro-benchmarks: one timed run of a kernel at a shape; see bench/. */
   benchmark(

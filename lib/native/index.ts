@@ -1,4 +1,15 @@
 /** The engine: sessions, models, and model folders. The only importer of the native addon. */
+export {
+  type AdapterConfig,
+  type AdapterFolder,
+  type AdapterSource,
+  expandTargets,
+  kAdapterConfigFile,
+  kAdapterWeightsFile,
+  kLinearModules,
+  readAdapterFolder,
+  writeAdapterConfig,
+} from './adapter.js';
 export type {
   BackendReport,
   BuildInfo,

@@ -1,3 +1,4 @@
+import { type AdapterConfig, type AdapterSource, toNativeAdapter } from './adapter.js';
 import type { Addon, DTypeName, ModelHandle, NativeModelConfig, NativeUpdateResult } from './addon-types.js';
 import type { CallOptions, CallRunner } from './calls.js';
 import { splitByOffsets } from './checks.js';
@@ -104,7 +105,29 @@ export class Model {
   }
 
   /**
-   * Allocates f32 masters, gradients and moments.
+   * Adds a low-rank adapter (LoRA), with which the model scores and samples from now on, and freezes the weights below it. Once a
+   * model, and before `enableTraining`.
+   *
+   * @throws WinnowError ERR_ADAPTER_CONFIG, ERR_ADAPTER_TARGET, ERR_ADAPTER_STATE, ERR_FILE_OPEN, ERR_FILE_FORMAT, ERR_TENSOR_*,
+   *   ERR_MEMORY_PLAN
+   */
+  async addAdapter(config: AdapterConfig, source: AdapterSource, options?: CallOptions): Promise<void> {
+    const native = { config: toNativeAdapter(config), source };
+    await this.#calls.run((control) => this.#addon.addAdapter(this.#handle, native, control), options);
+  }
+
+  /** Writes `adapter_model.safetensors` under PEFT's names, f32. Throws ERR_ADAPTER_STATE, ERR_FILE_WRITE. */
+  async saveAdapter(path: string, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveAdapter(this.#handle, { path }, control), options);
+  }
+
+  /** Like `save`, with the adapter added to the weights in f32. Throws ERR_ADAPTER_STATE, ERR_FILE_WRITE. */
+  async saveMerged(path: string, dtype: DTypeName, options?: CallOptions): Promise<void> {
+    await this.#calls.run((control) => this.#addon.saveMerged(this.#handle, { path, dtype }, control), options);
+  }
+
+  /**
+   * Allocates f32 masters, gradients and moments: of all weights, or of the adapter alone where there is one.
    *
    * @throws WinnowError ERR_MEMORY_PLAN
    */
@@ -133,7 +156,10 @@ export class Model {
     return this.#calls.run((control) => this.#addon.applyGradients(this.#handle, native, control), options);
   }
 
-  /** Writes one safetensors file under Hugging Face names, whole or not at all. Throws ERR_FILE_WRITE. */
+  /**
+   * Writes one safetensors file under Hugging Face names, whole or not at all. Throws ERR_FILE_WRITE, and ERR_ADAPTER_STATE where
+   * there is an adapter: see `saveAdapter` and `saveMerged`.
+   */
   async save(path: string, dtype: DTypeName, options?: CallOptions): Promise<void> {
     await this.#calls.run((control) => this.#addon.saveModel(this.#handle, { path, dtype }, control), options);
   }

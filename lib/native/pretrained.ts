@@ -1,9 +1,10 @@
 /** Model folders in the Hugging Face layout. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { WinnowError } from '../errors.js';
 import type { NativeModelConfig } from './addon-types.js';
 import { describeValue } from './checks.js';
+import { readJsonObject, writeJson } from './json-file.js';
 import {
   formatModelConfig,
   type ModelConfigExtras,
@@ -22,38 +23,9 @@ export interface ModelFolder {
   raw: RawConfig;
 }
 
-/** @throws WinnowError ERR_FILE_OPEN, ERR_FILE_FORMAT */
-function readJsonObject(path: string): RawConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new WinnowError('ERR_FILE_OPEN', `cannot read ${path}`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      hint: 'a model folder holds config.json and model.safetensors',
-      cause,
-    });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new WinnowError('ERR_FILE_FORMAT', `${path} is not JSON`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new WinnowError('ERR_FILE_FORMAT', `${path} does not fit`, {
-      expected: 'a JSON object',
-      received: describeValue(value),
-    });
-  return value as RawConfig;
-}
-
 /** The shards that an index names; each a plain file name of the same folder. */
 function readShards(folder: string, indexPath: string): string[] {
-  const map = readJsonObject(indexPath).weight_map;
+  const map = readJsonObject(indexPath, 'check the file').weight_map;
   const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
   if (names.length === 0)
     throw new WinnowError('ERR_FILE_FORMAT', `${indexPath} does not fit`, {
@@ -92,7 +64,7 @@ function findWeights(folder: string): string[] {
 
 function readEosTokenIds(folder: string, raw: RawConfig): number[] {
   const generation = join(folder, 'generation_config.json');
-  const fromGeneration = existsSync(generation) ? readJsonObject(generation).eos_token_id : undefined;
+  const fromGeneration = existsSync(generation) ? readJsonObject(generation, 'check the file').eos_token_id : undefined;
   const value = fromGeneration ?? raw.eos_token_id ?? [];
   const ids: unknown[] = Array.isArray(value) ? value : [value];
   if (!ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0))
@@ -109,31 +81,16 @@ function readEosTokenIds(folder: string, raw: RawConfig): number[] {
  * @throws WinnowError ERR_FILE_OPEN, ERR_FILE_FORMAT, ERR_MODEL_UNSUPPORTED, ERR_MODEL_CONFIG
  */
 export function readModelFolder(folder: string): ModelFolder {
-  const raw = readJsonObject(join(folder, 'config.json'));
+  const path = join(folder, 'config.json');
+  const adapts = !existsSync(path) && existsSync(join(folder, 'adapter_config.json'));
+  const raw = readJsonObject(
+    path,
+    adapts
+      ? 'this is the folder of an adapter: give its base model as the model, and this folder with --adapter'
+      : 'a model folder holds config.json and model.safetensors',
+  );
   const config = parseModelConfig(raw);
   return { config, weightFiles: findWeights(folder), eosTokenIds: readEosTokenIds(folder, raw), raw };
-}
-
-/** Whole or not at all: a crash in the middle leaves the old file. */
-function writeJson(path: string, value: unknown): void {
-  const partial = `${path}.partial`;
-  try {
-    const file = openSync(partial, 'w');
-    try {
-      writeSync(file, `${JSON.stringify(value, null, 2)}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(partial, path);
-  } catch (cause) {
-    rmSync(partial, { force: true });
-    throw new WinnowError('ERR_FILE_WRITE', `cannot write ${path}`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      hint: 'check the folder and its free space',
-      cause,
-    });
-  }
 }
 
 /**

@@ -20,6 +20,8 @@ export interface ScoreRequest {
   temperature?: number;
   /** Tokens per forward pass. */
   maxBatchTokens?: number;
+  /** False: what the model is without its adapter, e.g. as a reference policy. Default true. */
+  adapter?: boolean;
 }
 
 export interface ValuesRequest {
@@ -113,6 +115,8 @@ export interface LossRequest {
    * bits: a third more products for a small part of the memory. What `generate` kept (`maxActivationBytes`) is used either way.
    */
   recompute?: Recompute;
+  /** Which entries an adapter with dropout drops; another number for every update. Default 0. */
+  dropoutSeed?: number;
 }
 
 /** As the engine reports it, with `logprobs` cut into one array a sequence (NaN where the weight is 0). */
@@ -134,7 +138,7 @@ export interface UpdateRequest {
   step: number;
 }
 
-const scoreDefaults = { temperature: 1, maxBatchTokens: 1024 };
+const scoreDefaults = { temperature: 1, maxBatchTokens: 1024, adapter: true };
 
 const generateDefaults = {
   temperature: 1,
@@ -160,6 +164,7 @@ const lossDefaults = {
   maxBatchTokens: 1024,
   headChunkRows: 64,
   recompute: 'none' as Recompute,
+  dropoutSeed: 0,
 };
 
 const updateDefaults = {

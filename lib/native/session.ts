@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { type AdapterConfig, toNativeAdapter } from './adapter.js';
 import type {
   Addon,
   BackendReport,
@@ -145,14 +146,22 @@ export interface PlanTrainingRequest {
   recompute?: Recompute;
   /** 0 = every core. */
   threads?: number;
+  /** Of a run that trains an adapter alone. */
+  adapter?: AdapterConfig | undefined;
 }
 
-/** Memory that training would take, in bytes, before anything is allocated. */
+/**
+ * Memory that training would take, in bytes, before anything is allocated.
+ *
+ * @throws WinnowError ERR_ADAPTER_CONFIG, ERR_ADAPTER_TARGET for an adapter that the model cannot have
+ */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
-  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64, recompute = 'none' } = request;
+  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64, recompute = 'none', adapter } = request;
   const threads = request.threads || availableParallelism();
   const addon = loadAddon();
-  return callNow(() => addon.planTraining({ config, dtype, maxBatchTokens, headChunkRows, recompute, threads }));
+  const own = adapter === undefined ? {} : { adapter: toNativeAdapter(adapter) };
+  const shape = { maxBatchTokens, headChunkRows, recompute, threads };
+  return callNow(() => addon.planTraining({ config, dtype, ...shape, ...own }));
 }
 
 /** The sum of a plan, in bytes. */

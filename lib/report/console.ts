@@ -118,7 +118,9 @@ function eventLine(event: Exclude<TrainEvent, { type: 'step' | 'evaluating' }>):
   switch (event.type) {
     case 'start': {
       const length = event.step > 0 ? `continuing after step ${event.step} of ${event.steps}` : `${event.steps} steps`;
-      return `${formatCount(event.parameters)} parameters on ${event.device}, ${length}, output ${event.output}`;
+      const { parameters, trainedParameters } = event;
+      const trained = trainedParameters === parameters ? '' : `, ${formatCount(trainedParameters)} of an adapter,`;
+      return `${formatCount(parameters)} parameters${trained} on ${event.device}, ${length}, output ${event.output}`;
     }
     case 'evaluation': {
       const measures = Object.entries(event.record.measures);

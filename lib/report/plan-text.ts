@@ -4,10 +4,11 @@ import { formatCount, formatDuration, formatNumber } from './format.js';
 
 /** `memoryBytes`: what the machine has, to compare with. */
 export function planText(plan: RunPlan, memoryBytes: number): string {
-  const { parameters, dtype, maxPositions, trainInstances, testInstances, stages, speed } = plan;
+  const { parameters, trainedParameters, dtype, maxPositions, trainInstances, testInstances, stages, speed } = plan;
+  const trained = trainedParameters === parameters ? '' : ` and an adapter of ${formatCount(trainedParameters)}`;
   const seconds = stages.reduce((sum, stage) => sum + (stage.flops / speed) * stage.steps, 0);
   return [
-    `model: ${formatCount(parameters)} parameters, ${dtype}, ${formatCount(maxPositions)} positions`,
+    `model: ${formatCount(parameters)} parameters${trained}, ${dtype}, ${formatCount(maxPositions)} positions`,
     `data: ${formatCount(trainInstances)} training instances, ${formatCount(testInstances)} test instances`,
     ...stages.map((stage) => stageText(stage, plan, memoryBytes)),
     `\ntime: ${formatDuration(seconds)} for all stages, by the ${formatNumber(speed / 1e9)} GFLOP/s that a short probe reached.`,

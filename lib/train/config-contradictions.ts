@@ -1,4 +1,5 @@
 /** Settings that are possible one by one and impossible together; found before anything is loaded. */
+import { expandTargets, kLinearModules } from '../native/index.js';
 import type { ResolvedConfig } from './config-schema.js';
 import { policyContradictions } from './policy-contradictions.js';
 
@@ -27,6 +28,7 @@ function modelContradictions({ model }: ResolvedConfig): Contradiction[] {
       hint: 'give exactly one of model.folder and model.scratch',
     });
   }
+  found.push(...loraContradictions(model));
   if (model.scratch === undefined) return found;
   const { width, heads, kvHeads = heads, headDim = width / heads } = model.scratch;
   if (!Number.isInteger(headDim) || headDim % 8 !== 0) {
@@ -42,6 +44,27 @@ function modelContradictions({ model }: ResolvedConfig): Contradiction[] {
     found.push({ path, what: `${heads} heads cannot share ${kvHeads} KV heads`, hint: 'let kvHeads divide heads' });
   }
   return found;
+}
+
+function loraContradictions({ lora, scratch }: ResolvedConfig['model']): Contradiction[] {
+  if (lora === undefined) return [];
+  const found: Contradiction[] = [];
+  const add = (key: string, what: string, hint: string) =>
+    found.push({ path: ['model', ...key.split('.')], what, hint });
+  if (scratch !== undefined) {
+    const hint = 'give model.folder in place of model.scratch, or remove model.lora';
+    add('lora', 'an adapter of random weights would be of no use', hint);
+  }
+  const unknown = expandTargets(lora.targets).find((target) => !isLinearModule(target));
+  if (unknown !== undefined) {
+    const hint = `use ${kLinearModules.join(', ')}, the end of a path such as layers.0.mlp.up_proj, or all-linear`;
+    add('lora.targets', `${unknown} is no linear layer of a decoder's layers`, hint);
+  }
+  return found;
+}
+
+function isLinearModule(target: string): boolean {
+  return (kLinearModules as readonly string[]).includes(target.split('.').at(-1) as string);
 }
 
 function dataContradictions({ data, evaluation }: ResolvedConfig): Contradiction[] {
@@ -98,6 +121,13 @@ function stageContradictions({ stages, model }: ResolvedConfig): Contradiction[]
       add('sizes', 'the smallest case is larger than the largest', 'let minimum be at most maximum');
     }
     if (stage.kind === 'sft') continue;
+    if (stage.kind === 'grpo' && stage.referenceSync !== undefined && model.lora !== undefined) {
+      const what = 'a reference that follows is a model folder of its own, which a run with an adapter does not write';
+      add('referenceSync', what, 'remove referenceSync, or model.lora');
+    }
+    if (stage.kind === 'grpo' && stage.reference === 'base' && model.lora === undefined) {
+      add('reference', 'without an adapter there is no base', 'set reference: stage-start, or model.lora');
+    }
     for (const { key, what, hint } of policyContradictions(stage)) add(key, what, hint);
     if (model.scratch !== undefined && stage.maxTokens >= model.scratch.maxPositions) {
       add('maxTokens', 'completions fill the whole context', 'lower maxTokens or raise model.scratch.maxPositions');

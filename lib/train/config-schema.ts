@@ -28,12 +28,27 @@ const kScratch = z.strictObject({
   standardDeviation: z.number().positive().default(0.02),
 });
 
+/** Low-rank adapters on frozen weights: see docs/lora.md. */
+const kLora = z.strictObject({
+  rank: kCount.default(16),
+  /** What is learned counts alpha / rank times. */
+  alpha: z.number().positive().default(32),
+  /** Probability of dropping an input of an adapter in training passes; sampling never drops. */
+  dropout: z.number().min(0).lt(1).default(0),
+  /** The scale is alpha / sqrt(rank). */
+  rsLora: z.boolean().default(false),
+  /** Names of linear layers, e.g. q_proj, or ends of their paths, e.g. layers.0.mlp.up_proj; `all-linear`: those of all layers. */
+  targets: z.array(z.string().min(1)).min(1).default(['all-linear']),
+});
+
 const kModel = z.strictObject({
   /** A folder in the Hugging Face layout. */
   folder: z.string().min(1).optional(),
   /** A decoder with random weights, and a word tokenizer made from the texts of the task. */
   scratch: kScratch.optional(),
   dtype: z.enum(['f32', 'bf16']).default('f32'),
+  /** Train a low-rank adapter and leave the weights of `folder` as they are; checkpoints hold the adapter alone. */
+  lora: kLora.optional(),
 });
 
 /** Default of every `seed` of a task: the seed of the run. */

@@ -90,6 +90,8 @@ export type TrainEvent =
       readonly steps: number;
       readonly device: string;
       readonly parameters: number;
+      /** Those that the optimizer moves: fewer with an adapter. */
+      readonly trainedParameters: number;
     }
   | {
       readonly type: 'step';

@@ -2,12 +2,13 @@
 import { WinnowError } from '../errors.js';
 import { type NativeModelConfig, planTraining } from '../native/index.js';
 import { LanguageModel, makeProtocol } from '../protocol/index.js';
+import { adapterOf, isBaseReference, requireAdapterFits } from './adapter.js';
 import { CaseSource } from './cases.js';
 import type { ResolvedConfig, StageConfig } from './config.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
 import { probeSpeed } from './probe.js';
-import { completionEncoder, countParameters, describeModel, type OwnParts } from './setup.js';
+import { completionEncoder, countParameters, countTrained, describeModel, type OwnParts } from './setup.js';
 import { type CaseContext, sizesOf } from './stage.js';
 
 /** Bytes. What sampling takes is an upper bound. */
@@ -43,6 +44,8 @@ export interface StagePlan {
 
 export interface RunPlan {
   readonly parameters: number;
+  /** Those that the optimizer moves: fewer with an adapter. */
+  readonly trainedParameters: number;
   readonly dtype: 'f32' | 'bf16';
   readonly maxPositions: number;
   readonly trainInstances: number;
@@ -62,6 +65,7 @@ export async function planRun(
   config: ResolvedConfig,
   { own = {}, prompts = 1, signal }: { own?: OwnParts; prompts?: number; signal?: AbortSignal } = {},
 ): Promise<RunPlan> {
+  requireAdapterFits(config);
   const loaded = await loadTrainingData(config.data, config.seed);
   const mixture = own.train === undefined ? loaded.mixture : undefined;
   const data: TrainingData = { ...loaded, mixture, train: own.train ?? loaded.train, test: own.test ?? loaded.test };
@@ -83,10 +87,11 @@ export async function planRun(
     const encode = completionEncoder(tokenizer, eosTokenIds);
     const cases = await lookAt(context, stage, data, encode);
     const shown = cases.slice(0, prompts).map(({ prompt }) => tokenizer.decode(prompt));
-    stages.push({ ...planStage(config, native, stage, cases), prompts: shown });
+    stages.push({ ...planStage(config, native, index, cases), prompts: shown });
   }
   return {
-    ...{ parameters: countParameters(native), dtype: config.model.dtype, maxPositions: native.maxPositions },
+    ...{ parameters: countParameters(native), trainedParameters: countTrained(config, native) },
+    ...{ dtype: config.model.dtype, maxPositions: native.maxPositions },
     ...{ trainInstances: data.train.length, testInstances: data.test.length, stages },
     speed: await probeSpeed(config, native, signal),
   };
@@ -124,11 +129,12 @@ async function lookAt(
 }
 
 function planStage(
-  { model: { dtype }, threads }: ResolvedConfig,
+  config: ResolvedConfig,
   native: NativeModelConfig,
-  stage: StageConfig,
+  index: number,
   cases: readonly LookedAt[],
 ): Omit<StagePlan, 'prompts'> {
+  const stage = config.stages[index] as StageConfig;
   const mean = (pick: (one: LookedAt) => number) => cases.reduce((sum, one) => sum + pick(one), 0) / cases.length;
   const [rows, group] = stage.kind === 'sft' ? [stage.batch, 1] : [stage.prompts, stage.group];
   const promptTokens = Math.round(rows * mean(({ prompt }) => prompt.length));
@@ -136,9 +142,11 @@ function planStage(
   const longestSequence = Math.max(...cases.map(({ prompt, completion }) => prompt.length + completion));
   // A sequence that is longer than a batch is a batch of its own.
   const maxBatchTokens = Math.max(stage.maxBatchTokens, Math.min(longestSequence, native.maxPositions));
-  const plan = planTraining({ config: native, dtype, maxBatchTokens, recompute: stage.recompute, threads });
+  const { model, threads } = config;
+  const shape = { config: native, dtype: model.dtype, maxBatchTokens, threads, adapter: adapterOf(config) };
+  const plan = planTraining({ ...shape, recompute: stage.recompute });
   const keyValueBytes = 8 * native.layers * native.kvHeads * native.headDim * (promptTokens + completionTokens);
-  const everything = planTraining({ config: native, dtype, maxBatchTokens, threads });
+  const everything = planTraining(shape);
   const keptBytes = (everything.activationsBytes / maxBatchTokens) * (promptTokens + completionTokens);
   const sampling =
     stage.kind === 'sft' ? 0 : Math.min(keyValueBytes, kMaxKvBytes) + Math.min(keptBytes, stage.maxActivationBytes);
@@ -150,28 +158,38 @@ function planStage(
       ...{ weights: plan.weightsBytes, optimizer: plan.optimizerBytes, activations: plan.activationsBytes },
       ...{
         ...{ head: plan.headBytes, keys: plan.kvStoreBytes, scratch: plan.scratchBytes },
-        reference: stage.kind === 'grpo' && stage.reference ? plan.weightsBytes : 0,
+        reference: needsReference(config, index) ? plan.weightsBytes : 0,
         sampling,
       },
     },
-    flops: stepFlops(native, stage, promptTokens, completionTokens),
+    flops: stepFlops(native, stage, promptTokens, completionTokens, plan.trainedParameters),
   };
 }
 
+/** Whether a stage holds weights of a reference policy besides its own. */
+function needsReference(config: ResolvedConfig, index: number): boolean {
+  const stage = config.stages[index] as StageConfig;
+  if (stage.kind !== 'grpo' || stage.reference === undefined) return false;
+  return !isBaseReference(config, index, stage.reference);
+}
+
 /**
- * A forward pass is 2 FLOPs a weight and token, with the head at completion tokens alone; a backward pass twice that. A step that
- * samples keeps its forward pass for the first gradient. Attention is left out.
+ * A forward pass is 2 FLOPs a weight and token, with the head at completion tokens alone; a backward pass twice that, or once where
+ * the weights are frozen below an adapter, whose own products are few and left out. A step that samples keeps its forward pass for
+ * the first gradient. Attention is left out.
  */
 function stepFlops(
   native: NativeModelConfig,
   stage: StageConfig,
   promptTokens: number,
   completionTokens: number,
+  trainedParameters: number,
 ): number {
   const head = native.vocabulary * native.width;
   const body = countParameters({ ...native, tiedHead: true }) - head;
   const forward = 2 * (body * (promptTokens + completionTokens) + head * completionTokens);
-  return stage.kind === 'grpo' ? forward * 3 * stage.updates : forward * 3;
+  const passes = trainedParameters === countParameters(native) ? 3 : 2;
+  return stage.kind === 'grpo' ? forward * passes * stage.updates : forward * passes;
 }
 
 async function nothingToSample(): Promise<never> {

@@ -52,7 +52,7 @@ export const policyFields = {
       corrected: z.boolean().default(false),
     })
     .optional(),
-  /** `stage-start`: the weights at the beginning of this stage; else a model folder. */
+  /** `stage-start`: the policy at the beginning of this stage; `base`: the model without its adapter (LoRA); else a model folder. */
   reference: z.string().min(1).optional(),
   /** Every so many steps: reference = mix x policy + (1 - mix) x reference. */
   referenceSync: z.strictObject({ everySteps: kCount, mix: z.number().gt(0).max(1).default(1) }).optional(),

@@ -3,6 +3,7 @@
  * first update the current log-probabilities are those of the sampler, bit for bit, so that no forward pass is needed for them;
  * after it `score` gives them.
  */
+import { stableKey } from '../random.js';
 import type { GrpoConfig } from './config.js';
 import { type PolicySequence, policyBatch, type TrainGroup } from './policy-batch.js';
 import { type PolicyTerm, policyGradient, truncatedImportance } from './policy-gradient.js';
@@ -68,6 +69,7 @@ async function updateOnce(
       kind: 'policy_gradient',
       sequences: terms.map(({ tokens }) => tokens),
       ...{ ...gradient, entropyCoefficient, temperature, maxBatchTokens, recompute },
+      dropoutSeed: stableKey(request.dropoutSeed, done),
     },
     { signal: request.signal },
   );

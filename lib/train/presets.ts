@@ -89,8 +89,6 @@ const kPpoNeed: PresetNeed = {
   waivable: false,
 };
 
-const kLoraNeed = (what: string): PresetNeed => ({ name: 'lora', what, waivable: true });
-
 const kRankR1 = 'Rank-R1/train_grpo.py of ielab/llm-rankers at b36517b';
 const kTrl15 = 'not in the script; defaults of TRL 0.15.2, the release in force';
 
@@ -136,7 +134,10 @@ export const kPresets = {
         'Base Qwen2.5-3B, 7B or 14B-Instruct; MS MARCO passages, one relevant and up to 19 others a query.',
         'Unlike TRL 0.15.2, log-probabilities are taken at the sampling temperature, and a prompt that is too long is refused, not cut from the left.',
       ],
-      model: { dtype: 'bf16' },
+      model: {
+        dtype: 'bf16',
+        lora: { rank: 16, alpha: 32, dropout: 0.05, targets: ['q_proj', 'v_proj'] },
+      },
       protocol: { name: 'setwise', wording: 'rank-r1', window: 20, topK: 10 },
       stages: [
         {
@@ -149,8 +150,9 @@ export const kPresets = {
       ],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [kLoraNeed('LoRA of rank 16, alpha 32, dropout 0.05 on q_proj and v_proj')],
+    needs: [],
     sources: [
+      [['model'], `${kRankR1}: r 16, alpha 32, dropout 0.05; PEFT's targets for Qwen2 where none are named`],
       [['protocol'], 'Rank-R1/run_setwise.py: num_child 19, k 10'],
       [
         ['stages.0.steps'],
@@ -181,7 +183,7 @@ export const kPresets = {
         'Base Qwen3-32B; the documents of reasonir-data-hn, each cut to 512 tokens.',
         'Upstream draws more large sets than small ones (weight = size); here sizes are uniform. The weights are bf16, upstream fp16.',
       ],
-      model: { dtype: 'bf16' },
+      model: { dtype: 'bf16', lora: { rank: 16, alpha: 32, targets: ['all-linear'] } },
       seed: 929,
       protocol: { name: 'setwise', wording: 'rank-r1-v0.2', window: 10, topK: 10 },
       stages: [
@@ -194,8 +196,9 @@ export const kPresets = {
       ],
       checkpoint: { every: 20, keep: 2 },
     },
-    needs: [kLoraNeed('LoRA of rank 16, alpha 32 on all linear layers')],
+    needs: [],
     sources: [
+      [['model'], 'Rank-R1/train_grpo_v0.2.py: r 16, alpha 32 on q, k, v, o, gate, up, down'],
       [['seed', 'stages.0.sizes'], 'Rank-R1/create_dataset for v0.2: seed 929, 2 to 10 documents'],
       [['protocol'], 'README of Rank-R1: 10 documents a prompt'],
       [

@@ -3,13 +3,15 @@ import type { StepOutcome } from './stage.js';
 
 export interface Machine {
   readonly parameters: number;
+  /** Those that have a gradient: fewer with an adapter. */
+  readonly trainedParameters: number;
   /** TFLOP/s that the device can do at most; without it there is no utilisation. */
   readonly peakTeraflops?: number | undefined;
 }
 
 export function stepRates(
   { seconds, tokens, phaseTokens = {} }: Pick<StepOutcome, 'seconds' | 'tokens' | 'phaseTokens'>,
-  { parameters, peakTeraflops }: Machine,
+  { parameters, trainedParameters, peakTeraflops }: Machine,
 ): Record<string, number> {
   const { generate: sampled = 0, update: trained = 0 } = phaseTokens;
   const { total = 0 } = seconds;
@@ -21,7 +23,8 @@ export function stepRates(
     ['tokens_per_second/update', trained, spent('forward', 'head', 'backward', 'update')],
   ] as const;
   for (const [name, count, time] of speeds) if (count > 0 && time > 0) rates[name] = count / time;
-  const teraflops = (parameters * (2 * sampled + 6 * trained)) / total / 1e12;
+  const work = parameters * (2 * sampled + 4 * trained) + trainedParameters * 2 * trained;
+  const teraflops = work / total / 1e12;
   rates['perf/model_tflops'] = teraflops;
   if (peakTeraflops !== undefined) rates['perf/mfu/actor'] = teraflops / peakTeraflops;
   return rates;

@@ -3,13 +3,13 @@
  * state is whole, so that it can be left, saved, and continued there.
  */
 import { join } from 'node:path';
+import { stableKey } from '../random.js';
 import {
   type Checkpoint,
   checkpointName,
   findCheckpoint,
   type KeepRule,
   kOptimizerFile,
-  kWeightsFile,
   newestCheckpoint,
   readTrainerState,
   settleCheckpoint,
@@ -90,9 +90,10 @@ class Run {
   }
 
   async *events(): AsyncGenerator<TrainEvent, undefined> {
-    const { device, parameters } = this.#parts;
+    const { device, parameters, trainedParameters } = this.#parts;
     const { output } = this.#config;
-    yield { type: 'start', output, step: this.#state.step, steps: this.#totalSteps(), device, parameters };
+    const [step, steps] = [this.#state.step, this.#totalSteps()];
+    yield { type: 'start', output, step, steps, device, parameters, trainedParameters };
     while (!this.#options.stop.aborted) {
       yield* this.#evaluateIfDue();
       yield* this.#checkpointIfDue();
@@ -133,6 +134,7 @@ class Run {
       stageStep: this.#state.stageStep,
       optimizerStep: this.#state.optimizerStep,
       learningRate: rate,
+      dropoutSeed: stableKey('dropout', this.#config.seed, this.#state.step),
       samples: wanted ? this.#config.report.samples : 0,
       signal: this.#options.signal,
     });
@@ -169,7 +171,8 @@ class Run {
       ...{ type: 'step', step, stage: stage.name, kind: stage.kind, stage_step: stageStep },
       metrics: this.#metrics,
     };
-    const machine = { parameters: this.#parts.parameters, peakTeraflops: this.#config.report.peakTeraflops };
+    const { parameters, trainedParameters } = this.#parts;
+    const machine = { parameters, trainedParameters, peakTeraflops: this.#config.report.peakTeraflops };
     const timing = { step, seconds: outcome.seconds, rates: stepRates(outcome, machine) };
     const samples = outcome.samples.map((sample): SampleRecord => ({ step, stage: stage.name, ...sample }));
     this.#journal.append('metrics', record);
@@ -225,11 +228,9 @@ class Run {
     const name = checkpointName(this.#state.step);
     if (this.#saved?.name === name) return false;
     const { model } = this.#parts;
-    const { model: settings } = this.#config;
     this.#saved = await writeCheckpoint(checkpointsOf(this.#config), name, this.#keep(), async (folder) => {
       this.#journal.sync();
-      this.#parts.writeModelFiles(folder);
-      await model.save(join(folder, kWeightsFile), settings.dtype);
+      await this.#parts.saveModel(folder);
       await model.saveOptimizerState(join(folder, kOptimizerFile));
       writeTrainerState(folder, { ...this.#state, journal: this.#journal.positions() });
       writeStageState(folder, this.#stage?.state?.());

@@ -1,11 +1,15 @@
 /** From settings to the living parts of a run: data, protocol, tokenizer, session and model. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { WinnowError } from '../errors.js';
 import {
+  kAdapterConfigFile,
   type Model,
   type ModelSource,
   type NativeModelConfig,
   openSession,
+  planTraining,
+  readAdapterFolder,
   readModelFolder,
   type Session,
   writeModelConfig,
@@ -13,8 +17,9 @@ import {
 import { LanguageModel, makeProtocol } from '../protocol/index.js';
 import { buildWordTokenizer, Tokenizer } from '../text/index.js';
 import type { RankingInstance } from '../types.js';
+import { adapterOf, addAdapter, requireAdapterFits, saveAdapterFolder } from './adapter.js';
 import { type AnyProtocol, canDemonstrate, demonstrationText } from './cases.js';
-import { type Checkpoint, kOptimizerFile } from './checkpoint.js';
+import { type Checkpoint, kOptimizerFile, kWeightsFile } from './checkpoint.js';
 import type { ResolvedConfig, ScratchConfig } from './config.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
 import type { EncodeCompletion } from './examples.js';
@@ -30,9 +35,12 @@ export interface RunParts {
   readonly encode: EncodeCompletion;
   readonly device: string;
   readonly parameters: number;
+  readonly trainedParameters: number;
   /** Writes the files of a model folder besides the weights. */
   writeModelFiles(folder: string): void;
-  /** Opens a frozen model for the KL term. */
+  /** Writes a model folder, or with LoRA the adapter's: all that a later run, or PEFT, needs of the policy. */
+  saveModel(folder: string): Promise<void>;
+  /** Opens what `saveModel` wrote, or another model folder, as the frozen policy of the KL term. */
   openReference(folder: string): Promise<TrainableModel>;
   dispose(): Promise<void>;
 }
@@ -53,6 +61,7 @@ export type Prepare = (
 ) => Promise<RunParts>;
 
 export const prepare: Prepare = async (config, checkpoint, own, signal) => {
+  requireAdapterFits(config);
   const loaded = await loadTrainingData(config.data, config.seed);
   const mixture = own.train === undefined ? loaded.mixture : undefined;
   const data = { ...loaded, mixture, train: own.train ?? loaded.train, test: own.test ?? loaded.test };
@@ -61,7 +70,9 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
   const session = openSession({ device: config.device, threads: config.threads });
   try {
     const model = await session.createModel({ config: native, dtype: config.model.dtype, source }, { signal });
+    const writeModelFiles = modelFilesWriter(native, tokenizer, eosTokenIds);
     const sampler = new LanguageModel(model, tokenizer, { stopTokens: eosTokenIds });
+    await addAdapter(model, config, checkpoint, signal);
     await model.enableTraining({ signal });
     if (checkpoint !== undefined) await model.loadOptimizerState(join(checkpoint.path, kOptimizerFile));
     return {
@@ -69,8 +80,10 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
       encode: completionEncoder(tokenizer, eosTokenIds),
       device: describeDevice(session),
       parameters: countParameters(native),
-      writeModelFiles: (folder) => writeModelFiles(folder, native, tokenizer, eosTokenIds),
-      openReference: (folder) => openReference(session, folder, config.model.dtype, signal),
+      trainedParameters: countTrained(config, native),
+      writeModelFiles,
+      saveModel: (folder) => saveModel(folder, config, model, writeModelFiles),
+      openReference: (folder) => openReference(session, folder, config, signal),
       dispose: () => session.close(),
     };
   } catch (error) {
@@ -92,7 +105,8 @@ export function describeModel(
   data: TrainingData,
   protocol: AnyProtocol,
 ): ModelDescription {
-  const folder = checkpoint?.path ?? config.model.folder;
+  // A checkpoint of a run with an adapter holds the adapter alone.
+  const folder = config.model.lora === undefined ? (checkpoint?.path ?? config.model.folder) : config.model.folder;
   if (folder !== undefined) {
     const { config: native, weightFiles, eosTokenIds } = readModelFolder(folder);
     const tokenizer = Tokenizer.fromFolder(folder);
@@ -150,6 +164,13 @@ export function countParameters(config: NativeModelConfig): number {
   return vocabulary * width * (config.tiedHead ? 1 : 2) + layers * layer + width;
 }
 
+/** Parameters that the optimizer moves: all, or those of the adapter. */
+export function countTrained(config: ResolvedConfig, native: NativeModelConfig): number {
+  const adapter = adapterOf(config);
+  if (adapter === undefined) return countParameters(native);
+  return planTraining({ config: native, dtype: config.model.dtype, adapter }).trainedParameters;
+}
+
 /** The text of a completion and the token that ends it; the tokens that sampling would have made. */
 export function completionEncoder(tokenizer: Tokenizer, eosTokenIds: readonly number[]): EncodeCompletion {
   const stop = tokenizer.eosTokenId ?? eosTokenIds[0];
@@ -161,28 +182,47 @@ export function completionEncoder(tokenizer: Tokenizer, eosTokenIds: readonly nu
   return (text) => Int32Array.from([...tokenizer.encode(text), stop]);
 }
 
-function writeModelFiles(
-  folder: string,
+function modelFilesWriter(
   native: NativeModelConfig,
   tokenizer: Tokenizer,
   eosTokenIds: readonly number[],
-): void {
-  const padTokenId = tokenizer.padTokenId;
-  writeModelConfig(folder, native, {
-    eosTokenIds: [...eosTokenIds],
-    ...(padTokenId === undefined ? {} : { padTokenId }),
-  });
-  tokenizer.saveTo(folder);
+): RunParts['writeModelFiles'] {
+  return (folder) => {
+    const padTokenId = tokenizer.padTokenId;
+    writeModelConfig(folder, native, {
+      eosTokenIds: [...eosTokenIds],
+      ...(padTokenId === undefined ? {} : { padTokenId }),
+    });
+    tokenizer.saveTo(folder);
+  };
+}
+
+async function saveModel(
+  folder: string,
+  config: ResolvedConfig,
+  model: Model,
+  writeModelFiles: RunParts['writeModelFiles'],
+): Promise<void> {
+  const adapter = adapterOf(config);
+  if (adapter !== undefined) return saveAdapterFolder(folder, model, adapter, config.model.folder as string);
+  writeModelFiles(folder);
+  await model.save(join(folder, kWeightsFile), config.model.dtype);
 }
 
 async function openReference(
   session: Session,
   folder: string,
-  dtype: 'f32' | 'bf16',
+  { model: { dtype, folder: base } }: ResolvedConfig,
   signal: AbortSignal,
 ): Promise<Model> {
-  const { config, weightFiles } = readModelFolder(folder);
-  return session.createModel({ config, dtype, source: { kind: 'files', paths: [...weightFiles] } }, { signal });
+  const adapts = existsSync(join(folder, kAdapterConfigFile));
+  const { config, weightFiles } = readModelFolder(adapts && base !== undefined ? base : folder);
+  const model = await session.createModel({ config, dtype, source: { kind: 'files', paths: weightFiles } }, { signal });
+  if (adapts) {
+    const adapter = readAdapterFolder(folder);
+    await model.addAdapter(adapter.config, { kind: 'file', path: adapter.weightsFile }, { signal });
+  }
+  return model;
 }
 
 function describeDevice({ device, instructions, threads }: Session): string {

@@ -68,6 +68,7 @@ export async function imitate(
       weight: examples.map(({ prompt, completion }) => onCompletion(prompt, completion, () => 1 / lossTokens)),
       maxBatchTokens: config.maxBatchTokens,
       recompute: config.recompute,
+      dropoutSeed: request.dropoutSeed,
     },
     { signal: request.signal },
   );

@@ -49,6 +49,8 @@ export interface StepRequest {
   /** Updates that the optimizer made in this stage. */
   readonly optimizerStep: number;
   readonly learningRate: number;
+  /** Of this step alone: what an adapter with dropout drops. */
+  readonly dropoutSeed: number;
   /** Whether the report wants to show completions of this step, and of how many prompts. */
   readonly samples: number;
   readonly signal: AbortSignal;

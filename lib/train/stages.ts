@@ -1,8 +1,9 @@
 /** Opens a stage of a run: its data, and for a KL term its reference. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isBaseReference, withoutAdapter } from './adapter.js';
 import { bestOfNStage } from './best-of-n.js';
-import { type Checkpoint, kWeightsFile, writeCheckpoint } from './checkpoint.js';
+import { type Checkpoint, writeCheckpoint } from './checkpoint.js';
 import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
 import { FollowingReference } from './following-reference.js';
@@ -68,6 +69,7 @@ async function openReference(
 ): Promise<ScoringModel | undefined> {
   const { reference, referenceSync: sync } = config;
   if (reference === undefined) return undefined;
+  if (isBaseReference(run, index, reference)) return withoutAdapter(parts.model);
   if (sync !== undefined) {
     const from = checkpoint ?? (reference === 'stage-start' ? 'policy' : reference);
     const folder = join(referencesOf(run), `stage-${index}`);
@@ -79,10 +81,7 @@ async function openReference(
   if (stageStep === 0) {
     // One that a killed run left may be of other settings.
     rmSync(join(root, name), { recursive: true, force: true });
-    await writeCheckpoint(root, name, { last: 1 }, async (folder) => {
-      parts.writeModelFiles(folder);
-      await parts.model.save(join(folder, kWeightsFile), run.model.dtype);
-    });
+    await writeCheckpoint(root, name, { last: 1 }, (folder) => parts.saveModel(folder));
   }
   return parts.openReference(join(root, name));
 }

@@ -8,6 +8,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   export_build_info(env, exports);
   export_session(env, exports);
   export_model(env, exports);
+  export_adapter(env, exports);
   export_score(env, exports);
   export_generate(env, exports);
   export_training(env, exports);

@@ -36,6 +36,16 @@ ModelConfig read_model_config(const Fields& config) {
   return result;
 }
 
+AdapterConfig read_adapter_config(const Fields& adapter) {
+  AdapterConfig result;
+  result.rank = adapter.integer("rank", 1, 1 << 16);
+  result.alpha = static_cast<float>(adapter.number("alpha", 0, 1e9));
+  result.dropout = static_cast<float>(adapter.number("dropout", 0, 0.999));
+  result.rank_stabilised = adapter.boolean("rsLora");
+  result.targets = adapter.texts("targets");
+  return result;
+}
+
 DType read_dtype(const Fields& request, const char* name) {
   return request.choice(name, {"f32", "bf16"}) == 0 ? DType::kF32 : DType::kBF16;
 }

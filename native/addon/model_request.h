@@ -3,12 +3,16 @@
 
 #include "addon/arguments.h"
 #include "addon/handles.h"
+#include "model/adapter.h"
 #include "model/config.h"
 
 namespace winnow::addon {
 
 // The fields of NativeModelConfig; validated (ERR_MODEL_CONFIG).
 ModelConfig read_model_config(const Fields& config);
+
+// The fields of NativeAdapterConfig; checked against a model when it is used (ERR_ADAPTER_*).
+AdapterConfig read_adapter_config(const Fields& adapter);
 
 // "f32" or "bf16".
 DType read_dtype(const Fields& request, const char* name);

@@ -15,6 +15,7 @@ Napi::Value score_call(const Napi::CallbackInfo& info) {
     options.temperature = static_cast<float>(request.number("temperature", 1e-6, 1e6));
     options.max_batch_tokens =
         static_cast<int>(request.integer("maxBatchTokens", 1, std::numeric_limits<int>::max()));
+    options.adapter = request.boolean("adapter");
     return [entry, options, sequences = read_sequences(request)](const CancelToken& cancel,
                                                                  const Progress& progress) -> Result {
       return [logprobs = score(*entry->model, sequences.tokens, sequences.offsets, options, cancel,

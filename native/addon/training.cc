@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "addon/exports.h"
@@ -65,6 +66,7 @@ LossRequest read_loss_request(const Fields& request) {
   options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
   options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
   options.recompute = read_recompute(request);
+  options.dropout_seed = static_cast<uint64_t>(request.integer("dropoutSeed", 0, (1ll << 53) - 1));
   if (options.policy.kl_coefficient > 0 && result.reference_logprob.empty())
     fail_argument(request.path("referenceLogprob"), "a Float32Array, as klCoefficient is above 0",
                   "undefined");
@@ -178,11 +180,14 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
     const Fields request(info[0], "planTraining");
+    std::optional<AdapterConfig> adapter;
+    if (request.has("adapter")) adapter = read_adapter_config(request.nested("adapter"));
     PlanOptions options;
     options.max_batch_tokens = static_cast<int>(request.integer("maxBatchTokens", 1, kMostRows));
     options.head_chunk_rows = static_cast<int>(request.integer("headChunkRows", 1, kMostRows));
     options.recompute = read_recompute(request);
     options.threads = static_cast<int>(request.integer("threads", 1, 65536));
+    options.adapter = adapter ? &*adapter : nullptr;
     const MemoryPlan plan =
         plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"), options);
     Napi::Object result = Napi::Object::New(env);
@@ -192,6 +197,7 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
     result.Set("headBytes", static_cast<double>(plan.head));
     result.Set("kvStoreBytes", static_cast<double>(plan.kv_store));
     result.Set("scratchBytes", static_cast<double>(plan.scratch));
+    result.Set("trainedParameters", static_cast<double>(plan.trained_parameters));
     return result;
   });
 }

@@ -61,6 +61,11 @@ struct PolicyLossSums {  // sums over entries with weight != 0, each times its w
   int64_t clipped = 0, entries = 0;   // plain counts
 };
 
+struct DropoutOptions {
+  float probability = 0;  // in [0, 1)
+  uint32_t stream = 0;    // tells apart the layers that drop entries of the same rows
+};
+
 struct AdamwOptions {
   float learning_rate = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
   float gradient_scale = 1;  // multiplies the gradient first (clipping)
@@ -103,7 +108,7 @@ struct Ops {
   // out (M, D) set; rstd (M) set, or empty. Also used per head with M = tokens * heads, D = Dh.
   void (*rms_norm_forward)(Context&, View out, View rstd, View x, View weight, float epsilon);
   // dx (M, D) set, or acc with `accumulate` (dx may then hold the residual's gradient);
-  // dweight (D) acc. With set, dx may alias dout.
+  // dweight (D) acc, or empty: nobody asks for it. With set, dx may alias dout.
   void (*rms_norm_backward)(Context&, View dx, View dweight, View dout, View x, View rstd, View weight,
                             bool accumulate);
 
@@ -151,6 +156,15 @@ struct Ops {
   // it over the whole vocabulary (temperature 1 for greedy rows). Filters apply in the order
   // temperature, top_k, top_p, min_p; ties keep the smaller index; the kept mass is walked in index order.
   void (*sample)(Context&, View tokens, View logprob, View logits, const SampleRow* rows);
+
+  // ---- low-rank adapter ------------------------------------------------------------------------------
+  // x of any shape in place: every entry times `factor`.
+  void (*scale)(Context&, View x, float factor);
+  // out (M, K) set, or acc with `accumulate`: x (M, K), where an entry becomes 0 with the probability of
+  // `options` and is else divided by 1 - probability (Srivastava et al. 2014). Entry (m, k) is dropped when
+  // draw k of dropout_bits(key of row m, stream) is below the probability: it depends on keys
+  // (M, 2; i32, low word first), stream and k alone.
+  void (*dropout)(Context&, View out, View x, View keys, DropoutOptions options, bool accumulate);
 
   // ---- optimizer -----------------------------------------------------------------------------------
   double (*squared_norm)(Context&, View x);  // fixed order, whatever the number of threads

@@ -30,4 +30,9 @@ inline float sampling_uniform(uint64_t seed, uint64_t prompt, uint32_t sample, u
       seed, {static_cast<uint32_t>(prompt), static_cast<uint32_t>(prompt >> 32), sample, position})[0]);
 }
 
+// Draws 4 block to 4 block + 3 of the row with this key: which of its entries dropout keeps.
+inline std::array<uint32_t, 4> dropout_bits(uint64_t key, uint32_t stream, uint32_t block) {
+  return philox4x32(key, {block, stream, 0, 0xd409});
+}
+
 }  // namespace winnow

@@ -1,6 +1,7 @@
 // safetensors files: memory-mapped reading, validated against hostile headers; streamed atomic writing.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -38,7 +39,10 @@ struct TensorToWrite {
   std::string name;
   DType dtype;
   std::vector<int64_t> shape;
-  View source;  // f32 or bf16; converted to `dtype` while it is streamed
+  View source;  // any float format; converted to `dtype` while it is streamed
+  // For a tensor that is made when its turn comes, so that only one exists at a time: `source` tells its
+  // size and format, and what this returns is read before the next one is made.
+  std::function<View()> make = nullptr;
 };
 
 // Writes to `path + ".partial"`, fsyncs, renames; on any error the partial file is removed and an

@@ -78,7 +78,7 @@ float element(const View& source, int64_t index) {
 }
 
 void write_data(AtomicFile& file, const TensorToWrite& tensor, std::vector<float>& buffer) {
-  const View& source = tensor.source;
+  const View source = tensor.make ? tensor.make() : tensor.source;
   if (source.dtype == tensor.dtype) {
     file.write(source.data, source.size_bytes());
     return;

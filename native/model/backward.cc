@@ -1,5 +1,6 @@
 // The decoder's gradient: the steps of forward.cc mirrored, last first.
 #include "backend/shapes.h"
+#include "model/adapter_pass.h"
 #include "model/model_state.h"
 
 namespace winnow {
@@ -18,6 +19,7 @@ class Backward {
 
   void run() {
     upload_rope(state_, batch_, cosine_, sine_);
+    begin_adapter_pass(state_, batch_);
     normed_ = work(Slot::kNormed, state_.config.width);
     dnormed_ = work(Slot::kNormedGradient, state_.config.width);
     state_.ops.rms_norm_backward(state_.context, dresidual_, state_.final_norm->gradient.view(), dresidual_,
@@ -45,9 +47,11 @@ class Backward {
   }
 
   void linear(View dx, View dout, View x, Parameter* weight, Parameter* bias, bool accumulate) {
-    state_.ops.linear_backward_weight(state_.context, weight->gradient.view(), dout, x, state_.dtype);
-    if (bias) state_.ops.bias_backward(state_.context, bias->gradient.view(), dout);
+    if (weight->gradient)
+      state_.ops.linear_backward_weight(state_.context, weight->gradient.view(), dout, x, state_.dtype);
+    if (bias && bias->gradient) state_.ops.bias_backward(state_.context, bias->gradient.view(), dout);
     state_.ops.linear_backward_input(state_.context, dx, dout, weight->packed, accumulate);
+    adapter_backward(state_, dx, dout, x, *weight);
   }
 
   void feed_forward_block(int index, const LayerActivations& kept) {
@@ -107,6 +111,7 @@ class Backward {
   }
 
   void embed() {
+    if (!state_.embedding->gradient) return;
     const View tokens = state_.workspace.upload(Slot::kTokens, batch_.tokens);
     state_.ops.embedding_backward(state_.context, state_.embedding->gradient.view(), dresidual_, tokens);
   }
@@ -136,7 +141,9 @@ void Model::head_backward(View dhidden, View dlogits, View hidden) {
   ModelState& state = *state_;
   WINNOW_CHECK(state.trains, "ERR_NOT_TRAINING", "the model holds no gradients",
                "a model after enableTraining()");
-  state.ops.linear_backward_weight(state.context, state.head->gradient.view(), dlogits, hidden, state.dtype);
+  if (state.head->gradient)
+    state.ops.linear_backward_weight(state.context, state.head->gradient.view(), dlogits, hidden,
+                                     state.dtype);
   state.ops.linear_backward_input(state.context, dhidden, dlogits, state.head->packed, false);
 }
 

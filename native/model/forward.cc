@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "backend/shapes.h"
+#include "model/adapter_pass.h"
 #include "model/model_state.h"
 
 namespace winnow {
@@ -56,6 +57,7 @@ class Forward {
   // What does not change from layer to layer.
   void begin() {
     upload_rope(state_, batch_, cosine_, sine_);
+    begin_adapter_pass(state_, batch_);
     slots_ = state_.workspace.upload(Slot::kKeySlots, batch_.slots);
     normed_ = work(Slot::kNormed, state_.config.width);
   }
@@ -89,6 +91,7 @@ class Forward {
 
   void linear(View out, View x, const Parameter* weight, const Parameter* bias, bool accumulate) {
     state_.ops.linear_forward(state_.context, out, x, weight->packed, bias_view(bias), accumulate);
+    adapter_forward(state_, out, x, *weight);
   }
 
   // Projects, normalises per head where the model does, and rotates.

@@ -51,7 +51,8 @@ void initialise_matrix(ModelState& state, View to, uint64_t seed, uint32_t tenso
 }  // namespace
 
 void Model::initialise(uint64_t seed, float standard_deviation) {
-  WINNOW_CHECK(!state_->trains, "ERR_INTERNAL", "a model that trains cannot be initialised again");
+  WINNOW_CHECK(!state_->trains && !state_->adapter, "ERR_INTERNAL",
+               "a model that trains or has an adapter cannot be initialised again");
   for (size_t i = 0; i < state_->parameters.size(); ++i) {
     Parameter& parameter = state_->parameters[i];
     const ParameterSpec& spec = parameter.spec;

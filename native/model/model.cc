@@ -11,11 +11,6 @@
 namespace winnow {
 namespace {
 
-bool is_matrix(const ParameterSpec& spec) {
-  return spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear ||
-         spec.kind == ParameterKind::kValueHead;
-}
-
 Buffer allocate_f32(ModelState& state, const ParameterSpec& spec) {
   return allocate_buffer(state.context, state.ops, {spec.rows, spec.cols});
 }
@@ -76,16 +71,35 @@ View checked_tensor(const ParameterSpec& spec, const SafetensorsReader& files) {
   return view;
 }
 
-View widen_f16(const View& source, std::vector<float>& storage) {
-  storage.resize(static_cast<size_t>(source.size()));
-  std::transform(source.as<f16>(), source.as<f16>() + source.size(), storage.begin(), f16_to_f32);
-  View wide = source;
-  wide.dtype = DType::kF32;
-  wide.data = storage.data();
-  return wide;
+bool has_packed_form(const ModelState& state, const Parameter& parameter) {
+  return parameter.spec.kind == ParameterKind::kLinear || parameter.spec.kind == ParameterKind::kValueHead ||
+         &parameter == state.head;
 }
 
 }  // namespace
+
+bool is_matrix(const ParameterSpec& spec) {
+  return spec.kind == ParameterKind::kEmbedding || spec.kind == ParameterKind::kLinear ||
+         spec.kind == ParameterKind::kValueHead;
+}
+
+void pack_weight(ModelState& state, Parameter& parameter) {
+  if (!parameter.packed_storage) {
+    const bool adapts = static_cast<size_t>(&parameter - state.parameters.data()) >= state.decoder_parameters;
+    const bool exact = adapts || parameter.spec.kind == ParameterKind::kValueHead;
+    const DType dtype = exact ? DType::kF32 : state.dtype;
+    const auto bytes = state.ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, dtype);
+    // Counted in 16-bit elements: the layout is the backend's own.
+    parameter.packed_storage =
+        allocate_buffer(state.context, state.ops, {static_cast<int64_t>(bytes + 1) / 2}, DType::kBF16);
+    parameter.packed = {parameter.packed_storage.view().data, parameter.spec.rows, parameter.spec.cols,
+                        dtype};
+  }
+  Buffer staged;
+  const View source = parameter.value ? parameter.value.view()
+                                      : device_view(state.context, state.ops, parameter.source, staged);
+  state.ops.pack_weight(state.context, parameter.packed, source);
+}
 
 ModelState::ModelState(Context& context_, const Ops& ops_, const ModelConfig& config_, DType dtype_)
     : context(context_),
@@ -94,7 +108,10 @@ ModelState::ModelState(Context& context_, const Ops& ops_, const ModelConfig& co
       dtype(dtype_),
       workspace(context_, ops_, config),
       rope(config_) {
-  for (ParameterSpec& spec : parameter_specs(config)) {
+  std::vector<ParameterSpec> specs = parameter_specs(config);
+  decoder_parameters = specs.size();
+  parameters.reserve(3 * decoder_parameters);  // an adapter has at most two matrices for each
+  for (ParameterSpec& spec : specs) {
     Parameter parameter;
     parameter.spec = std::move(spec);
     parameters.push_back(std::move(parameter));
@@ -131,14 +148,15 @@ Parameter& Model::parameter(std::string_view name) {
 }
 
 void Model::load(std::shared_ptr<SafetensorsReader> files) {
-  WINNOW_CHECK(!state_->trains, "ERR_INTERNAL", "weights cannot be loaded into a model that trains");
+  WINNOW_CHECK(!state_->trains && !state_->adapter, "ERR_INTERNAL",
+               "weights cannot be loaded into a model that trains or has an adapter");
   require_known_names(*state_, *files);
   const auto is_new = [&](const Parameter& parameter) {
     return &parameter == state_->value_head && !files->contains(parameter.spec.name);
   };
-  for (Parameter& parameter : state_->parameters)
+  for (Parameter& parameter : state_->decoder())
     if (!is_new(parameter)) checked_tensor(parameter.spec, *files);
-  for (Parameter& parameter : state_->parameters) {
+  for (Parameter& parameter : state_->decoder()) {
     if (is_new(parameter)) {
       reset_value_head(*state_);
       continue;
@@ -158,29 +176,16 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
 
 void Model::pack() {
   state_->workspace.forget_computed();
-  for (Parameter& parameter : state_->parameters) {
-    const bool value_head = parameter.spec.kind == ParameterKind::kValueHead;
-    if (parameter.spec.kind != ParameterKind::kLinear && &parameter != state_->head && !value_head) continue;
-    if (!parameter.packed_storage) {
-      const DType dtype = value_head ? DType::kF32 : state_->dtype;
-      const auto bytes = state_->ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, dtype);
-      // Counted in 16-bit elements: the layout is the backend's own.
-      parameter.packed_storage =
-          allocate_buffer(state_->context, state_->ops, {static_cast<int64_t>(bytes + 1) / 2}, DType::kBF16);
-      parameter.packed = {parameter.packed_storage.view().data, parameter.spec.rows, parameter.spec.cols,
-                          dtype};
-    }
-    Buffer staged;
-    const View source = parameter.value ? parameter.value.view()
-                                        : device_view(state_->context, state_->ops, parameter.source, staged);
-    state_->ops.pack_weight(state_->context, parameter.packed, source);
-  }
+  for (Parameter& parameter : state_->parameters)
+    if (has_packed_form(*state_, parameter) && (parameter.gradient || !state_->trains))
+      pack_weight(*state_, parameter);
 }
 
 void Model::enable_training() {
   if (state_->trains) return;
   int64_t masters = 0, values = 0;
   for (const Parameter& parameter : state_->parameters) {
+    if (!state_->may_train(parameter)) continue;
     const int64_t bytes = parameter.spec.rows * parameter.spec.cols * static_cast<int64_t>(sizeof(float));
     values += bytes;
     if (!parameter.value) masters += bytes;
@@ -190,6 +195,7 @@ void Model::enable_training() {
                      ", moments " + std::to_string(2 * values),
                  "train a smaller model, or free memory");
   for (Parameter& parameter : state_->parameters) {
+    if (!state_->may_train(parameter)) continue;
     WINNOW_CHECK(parameter.source, "ERR_INTERNAL", "the model has no weights yet");
     if (!parameter.value) {
       parameter.value = allocate_f32(*state_, parameter.spec);
@@ -201,30 +207,11 @@ void Model::enable_training() {
       state_->ops.zero(state_->context, buffer->view().data, buffer->view().size_bytes());
     }
   }
-  state_->embedding_table.reset();
-  state_->files.reset();
-  state_->trains = true;
-}
-
-void Model::save(const std::string& path, DType dtype) const {
-  WINNOW_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "ERR_MODEL_CONFIG",
-               "weights cannot be saved in this number format", "f32 or bf16", name(dtype));
-  std::vector<std::vector<std::byte>> copies(state_->parameters.size());
-  std::vector<std::vector<float>> widened(state_->parameters.size());
-  std::vector<TensorToWrite> tensors;
-  for (size_t i = 0; i < state_->parameters.size(); ++i) {
-    const Parameter& parameter = state_->parameters[i];
-    if (&parameter == state_->value_head) continue;
-    View source = parameter.value ? host_view(state_->context, state_->ops, parameter.value.view(), copies[i])
-                                  : parameter.source;
-    if (source.dtype == DType::kF16) source = widen_f16(source, widened[i]);
-    const ParameterSpec& spec = parameter.spec;
-    tensors.push_back(
-        {spec.name, dtype,
-         is_matrix(spec) ? std::vector<int64_t>{spec.rows, spec.cols} : std::vector<int64_t>{spec.cols},
-         source});
+  if (!state_->adapter) {
+    state_->embedding_table.reset();
+    state_->files.reset();
   }
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  state_->trains = true;
 }
 
 }  // namespace winnow

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/ops.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/kv_store.h"
 #include "tensor/buffer.h"
@@ -22,14 +23,16 @@ struct Parameter {
   View source;          // (rows, cols), f32, bf16 or f16
   PackedWeight packed;  // linear layers, and the embedding when the head is tied
   Buffer packed_storage;
-  Buffer value;  // f32 vectors (norms, biases) always; f32 master of matrices when training
-  Buffer gradient, moment1, moment2;  // f32, only when training
+  Buffer value;  // f32 vectors (norms, biases) and adapters always; f32 master of other matrices that train
+  Buffer gradient, moment1, moment2;                     // f32, only of what trains
+  Parameter *adapter_a = nullptr, *adapter_b = nullptr;  // of an adapted layer's weight
 };
 
 // A batch ready for the kernels. Rows are tokens.
 struct ForwardBatch {
   std::vector<int32_t> tokens, positions, slots;  // (M) each
   AttentionPlan plan;
+  std::vector<int32_t> dropout_keys;  // (M, 2): the adapter's, low word first; empty: nothing is dropped
 };
 
 class Activations;  // what the backward pass needs; see activations.h
@@ -46,8 +49,23 @@ class Model {
   // value head is 0 where no file has one.
   void load(std::shared_ptr<SafetensorsReader> files);
   void initialise(uint64_t seed, float standard_deviation);
-  // Safetensors under the Hugging Face names; neither a tied head nor a value head is written.
+  // Safetensors under the Hugging Face names; neither a tied head nor a value head is written. Throws
+  // ERR_ADAPTER_STATE where there is an adapter, which would be lost.
   void save(const std::string& path, DType dtype) const;
+
+  // Adds an adapter to the loaded weights, which are frozen from then on: A from `files` or uniform in
+  // +-1/sqrt(K), B from `files` or 0, so that a new adapter changes nothing. Throws ERR_ADAPTER_STATE where
+  // there is one or the model trains, ERR_ADAPTER_*, ERR_TENSOR_*.
+  void add_adapter(const AdapterConfig& config, const SafetensorsReader& files);
+  void add_adapter(const AdapterConfig& config, uint64_t seed);
+  // Null without one.
+  const AdapterConfig* adapter() const;
+  // Off: the weights alone. What a pass left for later (keys, activations) must not be used across a switch.
+  void switch_adapter(bool on);
+  // PEFT's adapter_model.safetensors, f32.
+  void save_adapter(const std::string& path) const;
+  // The weights with s B A added in f32 to those that are adapted, then rounded to `dtype`.
+  void save_merged(const std::string& path, DType dtype) const;
 
   const ModelConfig& config() const;
   DType dtype() const;
@@ -57,16 +75,17 @@ class Model {
   std::span<const Parameter> parameters() const;
   Parameter& parameter(std::string_view name);  // throws ERR_TENSOR_MISSING
 
-  // Masters (from `source`), gradients and moments (zero): made on first use. Throws ERR_MEMORY_PLAN
-  // before touching anything when they exceed the memory that is available.
+  // Masters (from `source`), gradients and moments (zero) of what trains, which is the adapter where there
+  // is one: made on first use. A parameter trains if it has a gradient. Throws ERR_MEMORY_PLAN before
+  // touching anything when they exceed the memory that is available.
   void enable_training();
   bool trains() const;
-  void pack();  // packed weights from `source`; after every optimizer step
+  void pack();  // packed weights from `source`; after every optimizer step, of what trains
 
   // hidden (M, D) set: the final norm's output. Keys and values are written to `store`. With
   // `activations`, keeps what backward needs.
   void forward(const ForwardBatch& batch, KeyValueStore& store, View hidden, Activations* activations);
-  // dhidden (M, D): gradient of `hidden`, overwritten. Accumulates into the parameters' gradients.
+  // dhidden (M, D): gradient of `hidden`, overwritten. Accumulates into the gradients there are.
   void backward(const ForwardBatch& batch, KeyValueStore& store, View dhidden, ActivationSource& activations);
   // After a forward pass that kept the layers' inputs alone: where backward finds the rest, each layer's
   // forward pass done again into `one_layer`, to the same bits, when backward asks for it.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "model/model.h"
@@ -24,16 +26,29 @@ struct ModelState {
   const Ops& ops;
   ModelConfig config;
   DType dtype;
+  // The decoder's, then the adapter's; their number is reserved, so that none moves.
   std::vector<Parameter> parameters;
+  size_t decoder_parameters;
   std::vector<LayerParameters> layers;
   Parameter *embedding, *final_norm, *head;
   Parameter* value_head;                     // null without one
   std::shared_ptr<SafetensorsReader> files;  // keeps mapped sources alive
   Buffer embedding_table;                    // the mapped embedding in device memory, where that differs
   bool trains = false;
+  std::optional<AdapterConfig> adapter;
+  float adapter_scale = 0;
+  bool adapter_on = true;
+  View dropout_keys;  // (M, 2) of the batch in work, or empty
   Workspace workspace;
   RopeTable rope;
   std::vector<float> cosine, sine;  // of the batch in work
+
+  std::span<Parameter> decoder() { return std::span(parameters).first(decoder_parameters); }
+  std::span<Parameter> adapter_matrices() { return std::span(parameters).subspan(decoder_parameters); }
+  // All, or with an adapter its matrices and the value head.
+  bool may_train(const Parameter& parameter) const {
+    return !adapter || &parameter == value_head || &parameter >= parameters.data() + decoder_parameters;
+  }
 
   int64_t query_width() const { return int64_t{config.heads} * config.head_dim; }
   int64_t key_width() const { return int64_t{config.kv_heads} * config.head_dim; }
@@ -41,6 +56,9 @@ struct ModelState {
 
 // Zeros.
 void reset_value_head(ModelState& state);
+bool is_matrix(const ParameterSpec& spec);
+// Makes the packed form from the f32 values where there are some, or from `source`.
+void pack_weight(ModelState& state, Parameter& parameter);
 
 // (V, D) as the embedding kernels read it.
 View embedding_table(const ModelState& state);

@@ -68,7 +68,8 @@ class GradientPass {
     Workspace& workspace = model_.workspace();
     KeyValueStore& store = workspace.store(blocks_needed(forest));
     BlockLease lease(store);
-    const ForwardBatch batch = plan_batch(forest, lease);
+    ForwardBatch batch = plan_batch(forest, lease);
+    if (drops(model_)) batch.dropout_keys = dropout_keys(forest, options_.dropout_seed);
     const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
     const auto activations = forward_for_gradient(model_, planned, batch, store, options_.recompute, hidden);
     if (planned.cached_rows) result_.cached_tokens += rows;

@@ -31,6 +31,24 @@ int64_t scratch_bytes(const ModelConfig& config, int64_t rows, const PlanOptions
          rows * config.heads * kFloatBytes;
 }
 
+struct AdapterNumbers {
+  int64_t parameters = 0;
+  int64_t working = 0;  // floats a row: products with A and their gradient, the dropped input, its keys
+};
+
+AdapterNumbers adapter_numbers(const ModelConfig& config, const AdapterConfig& adapter) {
+  AdapterNumbers numbers;
+  if (config.value_head) numbers.parameters = config.width;  // trains beside it
+  numbers.working = 2 * adapter.rank;
+  int64_t widest = 0;
+  for (const AdapterSpec& spec : adapter_specs(config, adapter)) {
+    numbers.parameters += spec.a.rows * spec.a.cols + spec.b.rows * spec.b.cols;
+    widest = std::max(widest, spec.a.cols);
+  }
+  if (adapter.dropout > 0) numbers.working += widest + 2;
+  return numbers;
+}
+
 }  // namespace
 
 MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const PlanOptions& options) {
@@ -48,6 +66,7 @@ MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const Pl
   else
     plan.activations +=
         bytes(config.layers, rows.computed, Keep::kAll) + bytes(1, rows.cached, Keep::kAllAndKeys);
+  if (options.adapter) plan.activations += most * adapter_numbers(config, *options.adapter).working * kFloatBytes;
   plan.head = options.head_chunk_rows * (config.vocabulary + 2 * config.width + 8) * kFloatBytes;
   plan.kv_store = static_cast<int64_t>(KeyValueStore::size_bytes(config, blocks));
   plan.scratch = scratch_bytes(config, most, options);
@@ -66,6 +85,12 @@ MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptio
   MemoryPlan plan = plan_batch_memory(config, {.computed = options.max_batch_tokens}, options);
   plan.weights = packed * static_cast<int64_t>(size_bytes(dtype));
   plan.optimizer = 4 * parameters * kFloatBytes;  // master, gradient and two moments
+  plan.trained_parameters = parameters;
+  if (options.adapter) {
+    plan.trained_parameters = adapter_numbers(config, *options.adapter).parameters;
+    plan.weights += plan.trained_parameters * kFloatBytes;  // packed
+    plan.optimizer = 4 * plan.trained_parameters * kFloatBytes;
+  }
   return plan;
 }
 

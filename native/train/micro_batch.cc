@@ -7,12 +7,16 @@
 #include "model/workspace.h"
 
 namespace winnow {
+
+bool drops(const Model& model) { return model.adapter() && model.adapter()->dropout > 0; }
+
 std::vector<MicroBatch> plan_micro_batches(Model& model, const Sequences& needed, int64_t max_rows) {
   std::vector<MicroBatch> planned;
   for (SequenceBatch& members : plan_batches(needed, max_rows)) {
     const GatheredSequences gathered = gather(needed, members);
     TokenForest forest = build_token_forest(gathered.tokens, gathered.offsets);
-    auto cached_rows = model.workspace().activation_cache().find(forest);
+    std::optional<std::vector<int32_t>> cached_rows;
+    if (!drops(model)) cached_rows = model.workspace().activation_cache().find(forest);
     planned.push_back({std::move(members), std::move(forest), std::move(cached_rows)});
   }
   return planned;
@@ -28,6 +32,7 @@ void require_room(Model& model, std::span<const MicroBatch> batches, const LossO
   shape.head_chunk_rows = options.head_chunk_rows;
   shape.recompute = options.recompute;
   shape.threads = model.context().pool.threads();
+  shape.adapter = model.adapter();
   const MemoryPlan plan = plan_batch_memory(model.config(), rows, shape);
   const int64_t held = model.workspace().working_bytes() + model.context().pool.scratch_bytes();
   require_memory(plan.activations + plan.head + plan.kv_store + plan.scratch - held,

@@ -19,6 +19,10 @@ struct MicroBatch {
   std::optional<std::vector<int32_t>> cached_rows;  // in the sampler's cache, if it left them all
 };
 
+// Whether training passes drop inputs of an adapter. The sampler never does, so that what it left is no
+// part of them.
+bool drops(const Model& model);
+
 std::vector<MicroBatch> plan_micro_batches(Model& model, const Sequences& needed, int64_t max_rows);
 
 // Throws ERR_MEMORY_PLAN when the largest of them needs more memory than there is, beside what is held

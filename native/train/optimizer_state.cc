@@ -27,6 +27,7 @@ void require_same_tensors(Model& model, const SafetensorsReader& file, const std
   std::set<std::string> known;
   for (const Part& part : kParts)
     for (const Parameter& parameter : model.parameters()) {
+      if (!parameter.gradient) continue;
       const std::string name = part.prefix + parameter.spec.name;
       known.insert(name);
       const View stored = file.tensor(name);
@@ -52,6 +53,7 @@ void save_optimizer_state(const Model& model, const std::string& path) {
   std::vector<TensorToWrite> tensors;
   for (const Part& part : kParts)
     for (const Parameter& parameter : model.parameters()) {
+      if (!parameter.gradient) continue;
       const View view = (parameter.*part.buffer).view();
       const View host = host_view(model.context(), model.ops(), view, copies[tensors.size()]);
       tensors.push_back({part.prefix + parameter.spec.name, DType::kF32, shape_of(view), host});
@@ -65,6 +67,7 @@ void load_optimizer_state(Model& model, const std::string& path) {
   require_same_tensors(model, file, path);
   for (const Part& part : kParts)
     for (const Parameter& parameter : model.parameters()) {
+      if (!parameter.gradient) continue;
       const View stored = file.tensor(part.prefix + parameter.spec.name);
       model.ops().upload(model.context(), (parameter.*part.buffer).view().data, stored.data,
                          stored.size_bytes());

@@ -63,6 +63,18 @@ void score_predictions(Model& model, View hidden, std::span<const Prediction> pr
   }
 }
 
+// Neither keys nor activations of a score outlive it, so what others left stays valid.
+class AdapterSwitch {
+ public:
+  AdapterSwitch(Model& model, bool on) : model_(model) { model_.switch_adapter(on); }
+  ~AdapterSwitch() { model_.switch_adapter(true); }
+  AdapterSwitch(const AdapterSwitch&) = delete;
+  AdapterSwitch& operator=(const AdapterSwitch&) = delete;
+
+ private:
+  Model& model_;
+};
+
 }  // namespace
 
 std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
@@ -72,6 +84,7 @@ std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::spa
   WINNOW_CHECK(options.temperature > 0 && std::isfinite(options.temperature), "ERR_OPTION",
                "[score] temperature is not usable", "a positive number", std::to_string(options.temperature));
   require_batch_tokens("score", options.max_batch_tokens);
+  const AdapterSwitch policy(model, options.adapter);
   std::vector<float> logprobs(tokens.size(), std::numeric_limits<float>::quiet_NaN());
   const GatheredSequences inputs = without_last_tokens(sequences);
   forward_sequences(model, {inputs.tokens, inputs.offsets}, options.max_batch_tokens, cancel, progress,

@@ -17,6 +17,7 @@ namespace winnow {
 struct ScoreOptions {
   float temperature = 1;
   int max_batch_tokens = 1024;  // forest rows per forward pass
+  bool adapter = true;          // false: of the weights without the adapter, as a reference policy
 };
 std::vector<float> score(Model& model, std::span<const int32_t> tokens, std::span<const int64_t> offsets,
                          const ScoreOptions& options, const CancelToken& cancel, const Progress& progress);
@@ -64,6 +65,7 @@ struct LossOptions {
   int max_batch_tokens = 1024;  // forest rows per micro-batch; sequences that share a prefix stay together
   int head_chunk_rows = 64;     // rows of logits that exist at once
   Recompute recompute = Recompute::kNone;
+  uint64_t dropout_seed = 0;    // of an adapter with dropout; another one for every update
 };
 
 struct LossResult {
@@ -107,7 +109,8 @@ void load_optimizer_state(Model& model, const std::string& path);
 // What a workload will take, before anything is allocated. All in bytes.
 struct MemoryPlan {
   int64_t weights = 0, optimizer = 0, activations = 0, head = 0, kv_store = 0;
-  int64_t scratch = 0;  // an upper bound of what the CPU's kernels hold
+  int64_t scratch = 0;             // an upper bound of what the CPU's kernels hold
+  int64_t trained_parameters = 0;  // a count
   int64_t total() const { return weights + optimizer + activations + head + kv_store + scratch; }
 };
 struct PlanOptions {
@@ -115,6 +118,8 @@ struct PlanOptions {
   int head_chunk_rows = 64;
   Recompute recompute = Recompute::kNone;
   int threads = 1;
+  // With an adapter the weights stay as they are; it alone has masters, gradients and moments.
+  const AdapterConfig* adapter = nullptr;
 };
 MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptions& options);
 

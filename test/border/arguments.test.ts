@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => addon.closeSession(session));
 
 const sequences = { tokens: Int32Array.of(1, 2, 3, 4), offsets: Float64Array.of(0, 2, 4) };
-const score = { ...sequences, temperature: 1, maxBatchTokens: 64 };
+const score = { ...sequences, temperature: 1, maxBatchTokens: 64, adapter: true };
 const generate: NativeGenerateRequest = {
   ...sequences,
   promptKeys: Float64Array.of(0, 1),
@@ -46,6 +46,7 @@ const loss: NativeLossRequest = {
   maxBatchTokens: 64,
   headChunkRows: 16,
   recompute: 'none' as const,
+  dropoutSeed: 0,
 };
 
 async function refused(call: Promise<unknown>, message: RegExp): Promise<void> {
@@ -71,6 +72,7 @@ describe('arguments of score', () => {
     ['no batch', { maxBatchTokens: 0 }, /score\.maxBatchTokens/],
     ['half a batch', { maxBatchTokens: 1.5 }, /score\.maxBatchTokens/],
     ['an endless batch', { maxBatchTokens: Number.POSITIVE_INFINITY }, /score\.maxBatchTokens/],
+    ['an adapter as a number', { adapter: 1 }, /score\.adapter/],
   ];
   it.each(cases)('refuses %s', async (_, change, message) => {
     await refused(addon.score(model, { ...score, ...change } as typeof score, control()), message);
@@ -104,6 +106,28 @@ describe('arguments of values, embed and saveValueHead', () => {
     for (const call of [addon.values(model, batch, control()), addon.saveValueHead(model, { path: 'x' }, control())])
       expect(await rejection(call)).toMatchObject({ code: 'ERR_VALUE_HEAD' });
     expect((await addon.embed(model, batch, control())).length).toBe(2 * tinyConfig.width);
+  });
+});
+
+describe('arguments of addAdapter', () => {
+  const config = { rank: 2, alpha: 4, dropout: 0, rsLora: false, targets: ['q_proj'] };
+  const source = { kind: 'random', seed: 1 };
+  const cases: [string, object, RegExp][] = [
+    ['no config', { config: undefined }, /addAdapter\.config/],
+    ['rank 0', { config: { ...config, rank: 0 } }, /addAdapter\.config\.rank/],
+    ['half a rank', { config: { ...config, rank: 1.5 } }, /addAdapter\.config\.rank/],
+    ['a negative alpha', { config: { ...config, alpha: -1 } }, /addAdapter\.config\.alpha/],
+    ['dropout of everything', { config: { ...config, dropout: 1 } }, /addAdapter\.config\.dropout/],
+    ['rsLora as text', { config: { ...config, rsLora: 'yes' } }, /addAdapter\.config\.rsLora/],
+    ['targets as text', { config: { ...config, targets: 'q_proj' } }, /addAdapter\.config\.targets/],
+    ['a target that is no text', { config: { ...config, targets: [1] } }, /addAdapter\.config\.targets\[0\]/],
+    ['no source', { source: undefined }, /addAdapter\.source/],
+    ['another source', { source: { kind: 'cloud' } }, /addAdapter\.source\.kind/],
+    ['a file without a path', { source: { kind: 'file' } }, /addAdapter\.source\.path/],
+    ['a seed that is not exact', { source: { kind: 'random', seed: 0.5 } }, /addAdapter\.source\.seed/],
+  ];
+  it.each(cases)('refuses %s', async (_, change, message) => {
+    await refused(addon.addAdapter(model, { config, source, ...change } as never, control()), message);
   });
 });
 

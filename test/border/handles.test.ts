@@ -11,6 +11,7 @@ const request = {
   offsets: Float64Array.of(0, 3),
   temperature: 1,
   maxBatchTokens: 64,
+  adapter: true,
 };
 
 describe('handles', () => {

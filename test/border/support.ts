@@ -75,7 +75,7 @@ export function longScore(sequences: number, length: number, vocabulary: number)
     (_, i) => (i * 7919 + Math.floor(i / length)) % vocabulary,
   );
   const offsets = Float64Array.from({ length: sequences + 1 }, (_, s) => s * length);
-  return { tokens, offsets, temperature: 1, maxBatchTokens: 64 };
+  return { tokens, offsets, temperature: 1, maxBatchTokens: 64, adapter: true };
 }
 
 export interface ChildResult {

@@ -85,7 +85,7 @@ function readEvents(path: string) {
 }
 
 const start = (output: string, step: number): TrainEvent => ({
-  ...{ type: 'start', output, step, steps: 9, device: 'cpu', parameters: 1 },
+  ...{ type: 'start', output, step, steps: 9, device: 'cpu', parameters: 1, trainedParameters: 1 },
 });
 
 const stepEvent = (step: number, metrics: Record<string, number>): TrainEvent => ({

@@ -158,10 +158,14 @@ export function fakePrepare(behaviour: FakeBehaviour = {}, made: FakeModel[] = [
     }
     const parts = {
       data: { ...data, train: own.train ?? data.train, test: own.test ?? data.test },
-      ...{ protocol, model, device: 'fake', parameters: kLabels.length },
+      ...{ protocol, model, device: 'fake', parameters: kLabels.length, trainedParameters: kLabels.length },
       sampler: new LanguageModel(model as never, tokenizer),
       encode: (text: string) => Int32Array.from([...tokenizer.encode(text), tokenizer.eosTokenId as number]),
       writeModelFiles: (folder: string) => tokenizer.saveTo(folder),
+      saveModel: async (folder: string) => {
+        tokenizer.saveTo(folder);
+        await model.save(join(folder, 'model.safetensors'));
+      },
       openReference: async () => new FakeModel(tokenizer),
       dispose: () => model.dispose(),
     };

@@ -71,9 +71,12 @@ describe('presets', () => {
   }
 
   it('has the numbers of the Rank-R1 script', () => {
-    const settings = { preset: { name: 'rank-r1-v0.1', without: ['lora'] }, output: 'o', ...what['rank-r1-v0.1'] };
+    const settings = { preset: 'rank-r1-v0.1', output: 'o', ...what['rank-r1-v0.1'] };
     const { stages, model, protocol } = resolveConfig(settings);
-    expect(model).toEqual({ dtype: 'bf16', folder: 'x' });
+    expect(model).toEqual({
+      ...{ dtype: 'bf16', folder: 'x' },
+      lora: { rank: 16, alpha: 32, dropout: 0.05, rsLora: false, targets: ['q_proj', 'v_proj'] },
+    });
     expect(protocol).toMatchObject({ name: 'setwise', wording: 'rank-r1', window: 20 });
     expect(stages[0]).toMatchObject({
       ...{ kind: 'grpo', group: 8, prompts: 8, maxTokens: 2048, temperature: 0.9, topK: 50, learningRate: 1e-5 },

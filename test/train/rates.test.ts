@@ -6,7 +6,10 @@ describe('stepRates', () => {
   const phaseTokens = { generate: 300, update: 1000 };
 
   it('divides tokens by the seconds of their phase, and model FLOPs by those of the step', () => {
-    const rates = stepRates({ seconds, tokens: 1600, phaseTokens }, { parameters: 4e9, peakTeraflops: 100 });
+    const rates = stepRates(
+      { seconds, tokens: 1600, phaseTokens },
+      { parameters: 4e9, trainedParameters: 4e9, peakTeraflops: 100 },
+    );
     expect(rates).toEqual({
       'perf/throughput': 200,
       'tokens_per_second/generate': 150,
@@ -17,12 +20,18 @@ describe('stepRates', () => {
     });
   });
 
+  it('counts no gradient of frozen weights', () => {
+    const rates = stepRates({ seconds, tokens: 1600, phaseTokens }, { parameters: 4e9, trainedParameters: 1e8 });
+    // (4e9 x (2 x 300 + 4 x 1000) + 1e8 x 2 x 1000) / 8 s
+    expect(rates['perf/model_tflops']).toBeCloseTo(2.325, 10);
+  });
+
   it('leaves out what was not done, and what cannot be known', () => {
     const rates = stepRates(
       { seconds: { generate: 1, total: 1 }, tokens: 9, phaseTokens: { generate: 5 } },
-      { parameters: 1 },
+      { parameters: 1, trainedParameters: 1 },
     );
     expect(Object.keys(rates).sort()).toEqual(['perf/model_tflops', 'perf/throughput', 'tokens_per_second/generate']);
-    expect(stepRates({ seconds: {}, tokens: 1 }, { parameters: 1 })).toEqual({});
+    expect(stepRates({ seconds: {}, tokens: 1 }, { parameters: 1, trainedParameters: 1 })).toEqual({});
   });
 });

@@ -9,7 +9,14 @@ import type { RankingInstance } from '../../types.js';
 import { evaluateBaselines, readBaselineData } from '../baselines.js';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
-import { addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions, integerFrom } from '../options.js';
+import {
+  adapterOption,
+  addEngineOptions,
+  type DTypeOption,
+  dtypeOption,
+  type EngineOptions,
+  integerFrom,
+} from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
 import { addProtocolOptions, type ProtocolOptions, rankingProtocol } from '../protocol-option.js';
@@ -19,6 +26,7 @@ interface EvalOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly model: string;
   readonly data: string;
   readonly output: string;
+  readonly adapter?: string;
   readonly dtype: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
@@ -34,6 +42,7 @@ export function registerEval(program: Command, context: CommandContext): void {
     .requiredOption('--output <dir>', 'folder for evaluation.json and rankings.jsonl')
     .option('--limit <n>', 'only the first n instances', integerFrom(1))
     .option('--train-sequences <file>', 'for baselines; default: train-sequences.jsonl beside the data')
+    .addOption(adapterOption())
     .addOption(dtypeOption());
   addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: EvalOptions) =>
     runEval(options, context),
@@ -49,7 +58,14 @@ async function runEval(options: EvalOptions, context: CommandContext): Promise<v
   const baselines = evaluateBaselines(instances, learned, options.seed);
   const { results, ...summary } = evaluation;
   await writeJsonLines(join(options.output, 'rankings.jsonl'), results);
-  const record = { model: options.model, data: options.data, ...summary, baselines };
+  const { adapter } = options;
+  const record = {
+    model: options.model,
+    ...(adapter === undefined ? {} : { adapter }),
+    data: options.data,
+    ...summary,
+    baselines,
+  };
   await writeFileAtomic(join(options.output, 'evaluation.json'), `${JSON.stringify(record, undefined, 1)}\n`);
   await writeStdout(options.json ? `${JSON.stringify(record)}\n` : report(evaluation, baselines));
 }

@@ -4,6 +4,7 @@ import type { Completion } from '../../types.js';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
 import {
+  adapterOption,
   addEngineOptions,
   type DTypeOption,
   dtypeOption,
@@ -19,6 +20,7 @@ interface GenerateOptions extends EngineOptions {
   readonly model: string;
   readonly input: string;
   readonly output: string;
+  readonly adapter?: string;
   readonly dtype: DTypeOption;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -61,6 +63,7 @@ export function registerGenerate(program: Command, context: CommandContext): voi
       (text, all: string[]) => [...all, text],
       [],
     )
+    .addOption(adapterOption())
     .addOption(dtypeOption());
   addEngineOptions(command).action((options: GenerateOptions) =>
     withModelFolder(options.model, options, context, (loaded) =>

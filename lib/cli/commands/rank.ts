@@ -6,7 +6,14 @@ import { type AnyProtocol, type LanguageModel, type RankingCall, rankStream } fr
 import type { RankingInstance } from '../../types.js';
 import type { CommandContext } from '../context.js';
 import { withModelFolder } from '../model-folder.js';
-import { addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions, integerFrom } from '../options.js';
+import {
+  adapterOption,
+  addEngineOptions,
+  type DTypeOption,
+  dtypeOption,
+  type EngineOptions,
+  integerFrom,
+} from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
 import { addProtocolOptions, type ProtocolOptions, rankingProtocol } from '../protocol-option.js';
@@ -20,6 +27,7 @@ interface RankOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly queries: string;
   readonly passages: string;
   readonly output: string;
+  readonly adapter?: string;
   readonly dtype: DTypeOption;
   readonly depth: number;
   readonly missing: 'fail' | 'keep';
@@ -49,6 +57,7 @@ export function registerRank(program: Command, context: CommandContext): void {
     .option('--resume', 'go on with an output that is not complete', false)
     .option('--in-flight <n>', 'queries asked about at once', integerFrom(1), 1024)
     .option('--tag <name>', 'last column of the output', 'winnow')
+    .addOption(adapterOption())
     .addOption(dtypeOption());
   addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: RankOptions) =>
     runRank(options, context),
@@ -97,10 +106,25 @@ function fileOf(options: RankOptions, name: 'run' | 'queries' | 'passages'): str
 
 /** All that decides what is written. Device, threads and the number of queries in flight may change. */
 function decisive(options: RankOptions): Record<string, unknown> {
-  const { model, run, queries, passages, output: _, device, threads, json, resume, inFlight, log, ...others } = options;
+  const {
+    model,
+    adapter,
+    run,
+    queries,
+    passages,
+    output: _,
+    device,
+    threads,
+    json,
+    resume,
+    inFlight,
+    log,
+    ...others
+  } = options;
   const file = (path: string) => ({ path: resolve(path), sizeBytes: existsSync(path) ? statSync(path).size : 0 });
   return {
     model: resolve(model),
+    adapter: adapter === undefined ? null : resolve(adapter),
     run: file(run),
     queries: file(queries),
     passages: file(passages),

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
-import { addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions } from '../options.js';
+import { adapterOption, addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions } from '../options.js';
 import { logprobsToJson, writeRecords } from '../output.js';
 import { openProgress } from '../progress.js';
 import { overLines, readBatches } from '../requests.js';
@@ -10,6 +10,7 @@ interface ScoreOptions extends EngineOptions {
   readonly model: string;
   readonly input: string;
   readonly output: string;
+  readonly adapter?: string;
   readonly dtype: DTypeOption;
 }
 
@@ -24,6 +25,7 @@ export function registerScore(program: Command, context: CommandContext): void {
     .requiredOption('--model <dir>', 'model folder in the Hugging Face layout')
     .requiredOption('--input <file>', 'lines {"tokens": [...]} or {"text": ...}; - = standard input')
     .requiredOption('--output <file>', 'lines {"logprobs": [null, ...]}; - = standard output')
+    .addOption(adapterOption())
     .addOption(dtypeOption());
   addEngineOptions(command).action((options: ScoreOptions) =>
     withModelFolder(options.model, options, context, (loaded) =>

@@ -32,7 +32,7 @@ void rms_norm_backward(Context&, View dx, View dweight, View dout, View x, View 
                        bool accumulate) {
   const int64_t rows = x.rows(), width = weight.rows();
   require_shape("rms_norm_backward", "weight", weight, width, 1);
-  require_shape("rms_norm_backward", "dweight", dweight, width, 1);
+  if (dweight) require_shape("rms_norm_backward", "dweight", dweight, width, 1);
   require_shape("rms_norm_backward", "x", x, rows, width);
   require_shape("rms_norm_backward", "dout", dout, rows, width);
   require_shape("rms_norm_backward", "dx", dx, rows, width);
@@ -55,6 +55,7 @@ void rms_norm_backward(Context&, View dx, View dweight, View dout, View x, View 
       at(dx, m * width + d) = static_cast<float>(before + r * (g - n * mean));
     }
   }
+  if (!dweight) return;
   for (int64_t d = 0; d < width; ++d)
     at(dweight, d) =
         static_cast<float>(static_cast<double>(at(dweight, d)) + dweight_sums[static_cast<size_t>(d)]);

@@ -35,6 +35,8 @@ const Ops& reference_ops() {
       .softmax_backward = reference::softmax_backward,
       .policy_loss = reference::policy_loss,
       .sample = reference::sample,
+      .scale = reference::scale,
+      .dropout = reference::dropout,
       .squared_norm = reference::squared_norm,
       .adamw = reference::adamw,
   };

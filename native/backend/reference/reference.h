@@ -74,6 +74,8 @@ void scatter_add_rows(Context&, View dx, View dout, View indices);
 void rms_norm_forward(Context&, View out, View rstd, View x, View weight, float epsilon);
 void rms_norm_backward(Context&, View dx, View dweight, View dout, View x, View rstd, View weight,
                        bool accumulate);
+void scale(Context&, View x, float factor);
+void dropout(Context&, View out, View x, View keys, DropoutOptions options, bool accumulate);
 void rope(Context&, View x, View cosine, View sine, bool inverse);
 
 void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots);

@@ -46,6 +46,7 @@ const loss = {
   maxBatchTokens: 64,
   headChunkRows: 8,
   recompute: 'layer',
+  dropoutSeed: 0,
 };
 const update = {
   learningRate: 1e-2,
@@ -63,7 +64,7 @@ for (const device of ['cpu', 'reference']) {
     const session = addon.openSession({ device, threads: 2 });
     const source = { kind: 'random', seed: 5, standardDeviation: 0.2 };
     const model = await addon.createModel(session, { config, dtype, source }, control());
-    const score = () => addon.score(model, { ...flat, temperature: 0.7, maxBatchTokens: 32 }, control());
+    const score = () => addon.score(model, { ...flat, temperature: 0.7, maxBatchTokens: 32, adapter: true }, control());
     answers[`${device} ${dtype} score`] = digest(await score());
     const generated = await addon.generate(model, { ...flat, ...sampling }, control());
     answers[`${device} ${dtype} tokens`] = digest(generated.tokens);

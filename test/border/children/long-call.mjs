@@ -20,7 +20,7 @@ async function start(threads) {
   const started = new Promise((resolve) => {
     onStart = resolve;
   });
-  const request = { tokens, offsets, temperature: 1, maxBatchTokens: 100 };
+  const request = { tokens, offsets, temperature: 1, maxBatchTokens: 100, adapter: true };
   const call = addon.score(model, request, { id: 2, onProgress: onStart });
   await started;
   return { session, model, call };

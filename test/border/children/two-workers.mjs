@@ -23,7 +23,7 @@ if (isMainThread) {
   const source = { kind: 'random', seed: 1, standardDeviation: 0.1 };
   const model = await addon.createModel(session, { config, dtype: 'f32', source }, { id: 1 });
   const tokens = Int32Array.from({ length: 200 }, (_, i) => (i * 7) % config.vocabulary);
-  const request = { tokens, offsets: Float64Array.of(0, 200), temperature: 1, maxBatchTokens: 64 };
+  const request = { tokens, offsets: Float64Array.of(0, 200), temperature: 1, maxBatchTokens: 64, adapter: true };
   let scores;
   for (let id = 2; id < 40; id++) scores = await addon.score(model, request, { id });
   await addon.closeSession(session);

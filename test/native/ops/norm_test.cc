@@ -45,6 +45,13 @@ std::vector<OpCase> backward_cases() {
              ops.rms_norm_backward(context, v[0], v[1], v[2], v[3], v[4], v[5], accumulate);
              return std::vector<double>{};
            }});
+      cases.push_back({text("backward without dweight M=", s.m, " D=", s.d, accumulate ? " acc" : ""),
+                       {dx.rows(), input("dout", {s.m, s.d}).rows(), input("x", {s.m, s.d}).rows(),
+                        input("rstd", {s.m}, 1, 2).rows(), input("weight", {s.d})},
+                       [=](const Ops& ops, Context& context, const std::vector<View>& v) {
+                         ops.rms_norm_backward(context, v[0], View{}, v[1], v[2], v[3], v[4], accumulate);
+                         return std::vector<double>{};
+                       }});
     }
   return cases;
 }
