@@ -1,7 +1,7 @@
 /** A model folder opened for one command: weights in a session, and its tokenizer when a line needs it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Model, readModelFolder } from '../native/index.js';
+import { type Model, readModelFolder, type Session } from '../native/index.js';
 import { LanguageModel } from '../protocol/index.js';
 import { Tokenizer } from '../text/index.js';
 import type { CommandContext } from './context.js';
@@ -21,21 +21,24 @@ export async function withModelFolder<T>(
   folder: string,
   options: EngineOptions & { readonly dtype: DTypeOption },
   context: CommandContext,
-  use: (loaded: LoadedModel) => Promise<T>,
+  use: (loaded: LoadedModel, session: Session) => Promise<T>,
 ): Promise<T> {
   const { config, weightFiles, eosTokenIds } = readModelFolder(folder);
   return withSession(options, async (session) => {
     const source = { kind: 'files' as const, paths: [...weightFiles] };
     const model = await session.createModel({ config, dtype: options.dtype, source }, { signal: context.signal });
     let language: LanguageModel | undefined;
-    return use({
-      model,
-      eosTokenIds,
-      hasTokenizer: existsSync(join(folder, 'tokenizer.json')),
-      language() {
-        language ??= new LanguageModel(model, Tokenizer.fromFolder(folder), { stopTokens: eosTokenIds });
-        return language;
+    return use(
+      {
+        model,
+        eosTokenIds,
+        hasTokenizer: existsSync(join(folder, 'tokenizer.json')),
+        language() {
+          language ??= new LanguageModel(model, Tokenizer.fromFolder(folder), { stopTokens: eosTokenIds });
+          return language;
+        },
       },
-    });
+      session,
+    );
   });
 }
