@@ -1,6 +1,12 @@
 /** What a run would do, told before it does anything: memory, tokens a step, time by a probe, and its first prompts. */
 import { WinnowError } from '../errors.js';
-import { type NativeModelConfig, type PlanTrainingRequest, planTraining, totalBytes } from '../native/index.js';
+import {
+  type NativeModelConfig,
+  type PlanTrainingRequest,
+  planTraining,
+  readModelFolder,
+  totalBytes,
+} from '../native/index.js';
 import { LanguageModel, makeProtocol } from '../protocol/index.js';
 import { adapterOf, isBaseReference, requireAdapterFits } from './adapter.js';
 import { CaseSource } from './cases.js';
@@ -179,7 +185,9 @@ function needsReference(config: ResolvedConfig, index: number): boolean {
 /** It makes no logits, so that all of a training plan is its own but the head. */
 function criticBytes(stage: StageConfig, policy: PlanTrainingRequest): number {
   if (stage.kind !== 'ppo' || stage.critic.body === 'shared') return 0;
-  const plan = planTraining({ ...policy, config: { ...policy.config, valueHead: true } });
+  const { folder } = stage.critic;
+  const config = folder === undefined ? policy.config : readModelFolder(folder).config;
+  const plan = planTraining({ ...policy, config: { ...config, valueHead: true } });
   return totalBytes(plan) - plan.headBytes;
 }
 

@@ -89,7 +89,7 @@ async function ppoStep(
   const sums = penalties.map((own) => own.reduce((sum, value) => sum + value, 0));
   const outcome = {
     metrics: {
-      ...rolloutMetrics(sampled, { penalties: sums, replayed: 0, config }),
+      ...ungrouped(rolloutMetrics(sampled, { penalties: sums, replayed: 0, config })),
       ...criticMetrics(figures),
       ...update?.metrics,
       ...trained?.metrics,
@@ -172,6 +172,12 @@ function updateContext({ model, critic, reference, config }: PpoContext): Update
     ...context,
     valueLoss: (terms, first, request, watch) => valueLoss(critic, config, valueTerms(terms), first, request, watch),
   };
+}
+
+/** Without what tells of baselines of groups, which have no part here. */
+function ungrouped(metrics: Record<string, number>): Record<string, number> {
+  const { reward_std: _, frac_reward_zero_std: __, ...rest } = metrics;
+  return rest;
 }
 
 /** For the report: the mean over a completion's tokens. */

@@ -61,11 +61,13 @@ const kVariants: Readonly<Record<string, () => TrainConfig>> = {
     shortRun({
       ...{ kind: 'ppo', steps: 5, ...sampling, group: 2, updates: 2, miniBatch: 2, lambda: 0.95, discount: 0.99 },
       ...{ kl: { coefficient: 0.05, estimator: 'k1', place: 'reward' }, reference: 'stage-start', clipLow: 0.1 },
+      referenceSync: { everySteps: 2 },
       critic: { learningRate: 0.01, clip: 0.2, warmupSteps: 1 },
     }),
   'PPO with a shared body, truncated ones masked, entropy bonus': () =>
     shortRun({
       ...{ kind: 'ppo', steps: 5, ...sampling, updates: 2, maskTruncated: true, entropyCoefficient: 0.01 },
+      recompute: 'layer',
       critic: { body: 'shared', coefficient: 0.2 },
     }),
   'best of n': () => shortRun({ kind: 'best-of-n', steps: 5, ...sampling, minimumReward: -1 }),
