@@ -274,4 +274,5 @@ def main():
     (ROOT / "golden.json").write_text(json.dumps(golden) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

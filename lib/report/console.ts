@@ -89,6 +89,12 @@ const kShown: Readonly<
     ['no signal %', 'frac_reward_zero_std', true],
     ['entropy', 'entropy', false],
   ],
+  ppo: [
+    ['reward', 'reward', false],
+    ['malformed %', 'malformed_rate', true],
+    ['explained', 'critic/vf_explained_var', false],
+    ['entropy', 'entropy', false],
+  ],
   'best-of-n': [
     ['reward', 'reward', false],
     ['malformed %', 'malformed_rate', true],

@@ -47,7 +47,7 @@ function notes(texts: readonly string[]): string {
 }
 
 function cards({ steps, evaluations, comparisons }: RunData): string {
-  const last = steps.findLast(({ kind }) => kind === 'grpo')?.metrics;
+  const last = steps.findLast(({ kind }) => kind === 'grpo' || kind === 'ppo')?.metrics;
   const best = evaluations.findLast(({ kind }) => kind === 'model');
   const gain = comparisons.at(-1);
   const found = [

@@ -48,6 +48,13 @@ const kPanels: readonly Panel[] = [
     ],
     minimumSpan: 0.01,
   },
+  { title: 'Value loss', caption: 'of the critic', names: [['loss', 'critic/vf_loss']], minimumSpan: 1e-3 },
+  {
+    title: 'Explained variance',
+    caption: 'of returns by the critic; 1 is all, 0 their mean',
+    names: [['explained', 'critic/vf_explained_var']],
+    minimumSpan: 0.2,
+  },
   {
     title: 'Sampler against trainer',
     caption: '|log ratio|; 0 is exactly on-policy',
@@ -81,6 +88,8 @@ export const kPhases: readonly (readonly [phase: string, label: string])[] = [
   ['head', 'head and loss'],
   ['backward', 'backward'],
   ['update', 'update'],
+  ['values', 'values'],
+  ['update_critic', 'critic'],
 ];
 
 export function charts(data: RunData): string {
@@ -99,7 +108,7 @@ export function charts(data: RunData): string {
 
 function metricCurves({ names, ...panel }: Panel, steps: readonly StepRecord[]): string {
   // The loss of a policy gradient is about 0 whatever happens (advantages average out): only supervised losses say something.
-  const shown = names[0]?.[1] === 'loss' ? steps.filter(({ kind }) => kind !== 'grpo') : steps;
+  const shown = names[0]?.[1] === 'loss' ? steps.filter(({ kind }) => kind !== 'grpo' && kind !== 'ppo') : steps;
   const series = names.map(([label, metric]) => ({ label, points: pointsOf(shown, metric) }));
   return withMarks(
     panel,

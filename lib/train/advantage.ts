@@ -106,6 +106,23 @@ export function generalisedAdvantage(
   return { values: advantages, returns: advantages.map((advantage, token) => advantage + (values[token] as number)) };
 }
 
+/**
+ * (A - mean) / sqrt(unbiased variance + epsilon) over all tokens of the completions that are `active`, as TRL and veRL whiten
+ * (Andrychowicz et al. 2021, arXiv 2006.05990, C67); the others become zeros. Advantages that are all equal, or of one token, become
+ * zeros too.
+ */
+export function whitened(
+  advantages: readonly Float64Array[],
+  active: readonly boolean[] = advantages.map(() => true),
+  epsilon = 1e-8,
+): Float64Array[] {
+  const counted = Float64Array.from(advantages.flatMap((own, index) => (active[index] ? Array.from(own) : [])));
+  const mean = counted.reduce((sum, value) => sum + value, 0) / counted.length;
+  const equal = counted.every((value) => value === counted[0]);
+  const scale = equal ? 0 : 1 / Math.sqrt(unbiasedDeviation(counted.map((value) => value - mean)) ** 2 + epsilon);
+  return advantages.map((own, index) => own.map((value) => (active[index] ? (value - mean) * scale + 0 : 0)));
+}
+
 function perGroup(
   rewards: ArrayLike<number>,
   groupSize: number,

@@ -121,11 +121,11 @@ function stageContradictions({ stages, model }: ResolvedConfig): Contradiction[]
       add('sizes', 'the smallest case is larger than the largest', 'let minimum be at most maximum');
     }
     if (stage.kind === 'sft') continue;
-    if (stage.kind === 'grpo' && stage.referenceSync !== undefined && model.lora !== undefined) {
+    if (stage.kind !== 'best-of-n' && stage.referenceSync !== undefined && model.lora !== undefined) {
       const what = 'a reference that follows is a model folder of its own, which a run with an adapter does not write';
       add('referenceSync', what, 'remove referenceSync, or model.lora');
     }
-    if (stage.kind === 'grpo' && stage.reference === 'base' && model.lora === undefined) {
+    if (stage.kind !== 'best-of-n' && stage.reference === 'base' && model.lora === undefined) {
       add('reference', 'without an adapter there is no base', 'set reference: stage-start, or model.lora');
     }
     for (const { key, what, hint } of policyContradictions(stage)) add(key, what, hint);

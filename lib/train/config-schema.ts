@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { protocolSchema } from '../protocol/index.js';
 import { kSteeringMeasures } from './best.js';
-import { policyFields, rolloutFields } from './policy-schema.js';
+import { policyFields, ppoFields, rolloutFields } from './policy-schema.js';
 
 const kCount = z.number().int().positive();
 const kIndex = z.number().int().nonnegative();
@@ -160,15 +160,32 @@ const kSft = z.strictObject({
   ...kBatch,
 });
 
+const kThoughts = {
+  /** Thoughts that earned more than `minimumReward`, at most `perCase` of a case, go to thoughts.jsonl of the run folder. */
+  keepThoughts: z.strictObject({ minimumReward: z.number().default(0), perCase: kCount.default(1) }).optional(),
+};
+
 const kGrpo = z.strictObject({
   kind: z.literal('grpo'),
   name: z.string().min(1).default('grpo'),
   steps: kCount,
   ...rolloutFields,
   sizes: kSizes.optional(),
-  /** Thoughts that earned more than `minimumReward`, at most `perCase` of a case, go to thoughts.jsonl of the run folder. */
-  keepThoughts: z.strictObject({ minimumReward: z.number().default(0), perCase: kCount.default(1) }).optional(),
+  ...kThoughts,
   ...policyFields,
+  ...kSchedule,
+  ...kOptimizer,
+  ...kBatch,
+});
+
+/** PPO with a learned critic. */
+const kPpo = z.strictObject({
+  kind: z.literal('ppo'),
+  name: z.string().min(1).default('ppo'),
+  steps: kCount,
+  ...ppoFields,
+  sizes: kSizes.optional(),
+  ...kThoughts,
   ...kSchedule,
   ...kOptimizer,
   ...kBatch,
@@ -245,7 +262,7 @@ export const TrainConfigSchema = z.strictObject({
   model: kModel,
   data: kData,
   protocol: protocolSchema.default({ name: 'exclusion' }),
-  stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo, kBestOfN])).min(1),
+  stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo, kPpo, kBestOfN])).min(1),
   evaluation: kEvaluation.optional(),
   checkpoint: kCheckpoint.default({ every: 50, keep: 2 }),
   report: kReport.default({ everySteps: 10, samples: 2, tensorBoard: true }),
@@ -258,6 +275,7 @@ export type StageConfig = ResolvedConfig['stages'][number];
 export type SftConfig = Extract<StageConfig, { kind: 'sft' }>;
 export type BestOfNConfig = Extract<StageConfig, { kind: 'best-of-n' }>;
 export type GrpoConfig = Extract<StageConfig, { kind: 'grpo' }>;
+export type PpoConfig = Extract<StageConfig, { kind: 'ppo' }>;
 export type DataConfig = ResolvedConfig['data'];
 export type SourceConfig = Omit<DataConfig, 'mixture'>;
 export type EvaluationConfig = NonNullable<ResolvedConfig['evaluation']>;

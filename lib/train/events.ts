@@ -10,7 +10,7 @@ export interface StepRecord {
   /** Steps done over all stages, from 1. */
   readonly step: number;
   readonly stage: string;
-  readonly kind: 'sft' | 'grpo' | 'best-of-n';
+  readonly kind: 'sft' | 'grpo' | 'ppo' | 'best-of-n';
   /** Steps done in this stage, from 1. */
   readonly stage_step: number;
   readonly metrics: Metrics;

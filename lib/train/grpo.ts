@@ -10,12 +10,13 @@
 import { type GroupAdvantages, kAdvantages } from './advantage.js';
 import type { GrpoConfig } from './config.js';
 import { keptThoughts } from './kept-thoughts.js';
-import { concatenate, type TrainGroup } from './policy-batch.js';
+import type { TrainGroup } from './policy-batch.js';
 import { scores, updatePolicy } from './policy-update.js';
 import { ReplayBuffer } from './replay.js';
 import { divergencePenalty } from './reward-shaping.js';
 import { isTruncated, type RolloutContext, type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
 import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
+import { completionSequences } from './rollout-sequences.js';
 import {
   type ScoringModel,
   type Stage,
@@ -102,13 +103,9 @@ async function divergencePenalties(
 ): Promise<number[]> {
   const { kl } = config;
   if (kl?.place !== 'reward' || reference === undefined) return [];
-  const all = groups.flatMap(({ prompt, completions }) => completions.map((completion) => ({ prompt, completion })));
-  const sequences = all.map(({ prompt, completion }) => ({
-    tokens: concatenate(prompt, completion.tokens),
-    start: prompt.length,
-  }));
+  const sequences = completionSequences(groups);
   const rows = await scores(reference, sequences, config, request, watch, 'reference');
-  return all.map(({ completion }, index) => divergencePenalty(completion.logprobs, rows[index] as Float32Array, kl));
+  return sequences.map(({ logprobs }, index) => divergencePenalty(logprobs, rows[index] as Float32Array, kl));
 }
 
 export function countTokens(groups: readonly RolloutGroup[]): number {

@@ -1,6 +1,12 @@
 /** What a run would do, told before it does anything: memory, tokens a step, time by a probe, and its first prompts. */
 import { WinnowError } from '../errors.js';
-import { type NativeModelConfig, planTraining } from '../native/index.js';
+import {
+  type NativeModelConfig,
+  type PlanTrainingRequest,
+  planTraining,
+  readModelFolder,
+  totalBytes,
+} from '../native/index.js';
 import { LanguageModel, makeProtocol } from '../protocol/index.js';
 import { adapterOf, isBaseReference, requireAdapterFits } from './adapter.js';
 import { CaseSource } from './cases.js';
@@ -21,6 +27,8 @@ export interface StageMemory {
   readonly keys: number;
   readonly scratch: number;
   readonly reference: number;
+  /** Of PPO with a critic of its own body: its weights, optimizer state, activations and keys. */
+  readonly critic: number;
   readonly sampling: number;
 }
 
@@ -159,6 +167,7 @@ function planStage(
       ...{
         ...{ head: plan.headBytes, keys: plan.kvStoreBytes, scratch: plan.scratchBytes },
         reference: needsReference(config, index) ? plan.weightsBytes : 0,
+        critic: criticBytes(stage, { ...shape, recompute: stage.recompute, adapter: undefined }),
         sampling,
       },
     },
@@ -169,14 +178,24 @@ function planStage(
 /** Whether a stage holds weights of a reference policy besides its own. */
 function needsReference(config: ResolvedConfig, index: number): boolean {
   const stage = config.stages[index] as StageConfig;
-  if (stage.kind !== 'grpo' || stage.reference === undefined) return false;
+  if ((stage.kind !== 'grpo' && stage.kind !== 'ppo') || stage.reference === undefined) return false;
   return !isBaseReference(config, index, stage.reference);
+}
+
+/** It makes no logits, so that all of a training plan is its own but the head. */
+function criticBytes(stage: StageConfig, policy: PlanTrainingRequest): number {
+  if (stage.kind !== 'ppo' || stage.critic.body === 'shared') return 0;
+  const { folder } = stage.critic;
+  const config = folder === undefined ? policy.config : readModelFolder(folder).config;
+  const plan = planTraining({ ...policy, config: { ...config, valueHead: true } });
+  return totalBytes(plan) - plan.headBytes;
 }
 
 /**
  * A forward pass is 2 FLOPs a weight and token, with the head at completion tokens alone; a backward pass twice that, or once where
  * the weights are frozen below an adapter, whose own products are few and left out. A step that samples keeps its forward pass for
- * the first gradient. Attention is left out.
+ * the first gradient. A critic takes one forward pass of the body for its values, and one of its own a training pass more. Attention
+ * is left out.
  */
 function stepFlops(
   native: NativeModelConfig,
@@ -189,7 +208,11 @@ function stepFlops(
   const body = countParameters({ ...native, tiedHead: true }) - head;
   const forward = 2 * (body * (promptTokens + completionTokens) + head * completionTokens);
   const passes = trainedParameters === countParameters(native) ? 3 : 2;
-  return stage.kind === 'grpo' ? forward * passes * stage.updates : forward * passes;
+  if (stage.kind !== 'grpo' && stage.kind !== 'ppo') return forward * passes;
+  const policy = forward * passes * stage.updates;
+  if (stage.kind === 'grpo') return policy;
+  const values = 2 * body * (promptTokens + completionTokens);
+  return policy + (stage.critic.body === 'shared' ? values : values * (1 + 3 * stage.updates));
 }
 
 async function nothingToSample(): Promise<never> {

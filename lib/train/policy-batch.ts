@@ -1,33 +1,43 @@
 /** From groups of completions with advantages to the sequences of the policy's loss. Pure. */
 import { type Normaliser, tokenWeights } from './normaliser.js';
+import type { ValueTarget } from './value-loss.js';
 
-export interface TrainCompletion {
+/** `Advantage`: one number for all tokens, or one a token. */
+export interface TrainCompletion<Advantage = number> {
   readonly tokens: Int32Array;
   /** Of each token, under the policy that sampled it. */
   readonly logprobs: Float32Array;
   readonly truncated: boolean;
-  /** Of all its tokens. */
-  readonly advantage: number;
+  readonly advantage: Advantage;
+  /** With a critic: one entry a token. */
+  readonly target?: ValueTarget;
 }
 
-export interface TrainGroup {
+export interface TrainGroup<Advantage = number> {
   readonly prompt: Int32Array;
-  readonly completions: readonly TrainCompletion[];
+  readonly completions: readonly TrainCompletion<Advantage>[];
   /** False when all its advantages are 0 and it can teach nothing by them. */
   readonly informative: boolean;
   /** Steps since it was sampled; 0 for a group of this step. */
   readonly age: number;
 }
 
+/** A prompt with a completion, and where the completion begins. */
+export interface SequencePlace {
+  readonly tokens: Int32Array;
+  readonly start: number;
+}
+
 /** One completion in the loss. */
-export interface PolicySequence {
+export interface PolicySequence<Advantage = number> {
   /** Prompt, then completion. */
   readonly tokens: Int32Array;
   /** Where the completion begins. */
   readonly start: number;
   /** Of each completion token: mask and normaliser in one. */
   readonly weight: number;
-  readonly advantage: number;
+  readonly advantage: Advantage;
+  readonly target?: ValueTarget | undefined;
   /** One entry a completion token, under the policy that sampled it. */
   readonly sampledLogprob: Float32Array;
   /** Steps since it was sampled; above 0 the policy has changed since. */
@@ -43,7 +53,10 @@ export interface PolicyBatchOptions {
 }
 
 /** Weights are made of all completions, those that bear no loss included: leaving such a one out changes no gradient. */
-export function policyBatch(groups: readonly TrainGroup[], options: PolicyBatchOptions): PolicySequence[] {
+export function policyBatch<Advantage>(
+  groups: readonly TrainGroup<Advantage>[],
+  options: PolicyBatchOptions,
+): PolicySequence<Advantage>[] {
   const shapes = groups.flatMap(({ completions }) =>
     completions.map(({ tokens, truncated }) => ({
       length: tokens.length,
@@ -53,13 +66,14 @@ export function policyBatch(groups: readonly TrainGroup[], options: PolicyBatchO
   const weights = tokenWeights(shapes, options.normaliser, options.maxTokens);
   let index = 0;
   return groups.flatMap(({ prompt, completions, informative, age }) =>
-    completions.flatMap(({ tokens, logprobs, advantage }): PolicySequence[] => {
+    completions.flatMap(({ tokens, logprobs, advantage, target }): PolicySequence<Advantage>[] => {
       const weight = weights[index++] as number;
       if (weight === 0 || !(options.keepAll || informative)) return [];
       return [
         {
           ...{ tokens: concatenate(prompt, tokens), start: prompt.length, weight, advantage },
           ...{ sampledLogprob: logprobs, age },
+          ...(target === undefined ? {} : { target }),
         },
       ];
     }),

@@ -1,5 +1,5 @@
 /** Settings of a stage that samples that are possible one by one and impossible, or without effect, together. */
-import type { BestOfNConfig, GrpoConfig } from './config-schema.js';
+import type { BestOfNConfig, GrpoConfig, PpoConfig } from './config-schema.js';
 
 interface Finding {
   readonly key: string;
@@ -8,10 +8,14 @@ interface Finding {
   readonly hint: string;
 }
 
-export function policyContradictions(stage: GrpoConfig | BestOfNConfig): Finding[] {
+export function policyContradictions(stage: GrpoConfig | PpoConfig | BestOfNConfig): Finding[] {
   const sampling = samplingContradictions(stage);
   if (stage.kind === 'best-of-n') return sampling;
-  return [...sampling, ...advantageContradictions(stage), ...lossContradictions(stage), ...klContradictions(stage)];
+  const common = [...sampling, ...miniBatchContradictions(stage), ...klContradictions(stage)];
+  if (stage.kind === 'ppo') {
+    return [...common, ...lossContradictions({ ...stage, loss: 'clip' }), ...criticContradictions(stage)];
+  }
+  return [...common, ...advantageContradictions(stage), ...lossContradictions(stage)];
 }
 
 function samplingContradictions({
@@ -19,7 +23,7 @@ function samplingContradictions({
   maxTokens,
   dynamicSampling,
   group,
-}: GrpoConfig | BestOfNConfig): Finding[] {
+}: Pick<GrpoConfig, 'overlong' | 'maxTokens' | 'dynamicSampling' | 'group'>): Finding[] {
   const found: Finding[] = [];
   if (overlong !== undefined && overlong.buffer > maxTokens) {
     const what = `a buffer of ${overlong.buffer} tokens in completions of at most ${maxTokens}`;
@@ -32,7 +36,7 @@ function samplingContradictions({
   return found;
 }
 
-function advantageContradictions({ advantage, group, prompts, dynamicSampling, miniBatch }: GrpoConfig): Finding[] {
+function advantageContradictions({ advantage, group, prompts, dynamicSampling }: GrpoConfig): Finding[] {
   const found: Finding[] = [];
   if (group < 2 && advantage !== 'batch') {
     const what = 'a group of 1 has no baseline: every advantage would be 0';
@@ -46,6 +50,11 @@ function advantageContradictions({ advantage, group, prompts, dynamicSampling, m
     const what = 'with the baseline of the batch a group of equal rewards has a signal';
     found.push({ key: 'dynamicSampling', what, hint: 'remove dynamicSampling, or choose another advantage' });
   }
+  return found;
+}
+
+function miniBatchContradictions({ prompts, miniBatch }: Pick<GrpoConfig, 'prompts' | 'miniBatch'>): Finding[] {
+  const found: Finding[] = [];
   if (miniBatch !== undefined && miniBatch > prompts) {
     const what = `a mini-batch of ${miniBatch} prompts in a batch of ${prompts}`;
     found.push({ key: 'miniBatch', what, hint: 'set miniBatch to at most prompts' });
@@ -56,7 +65,39 @@ function advantageContradictions({ advantage, group, prompts, dynamicSampling, m
   return found;
 }
 
-function lossContradictions({ loss, normaliser, clipLow, dualClip, clipHigh }: GrpoConfig): Finding[] {
+/** Settings of one kind of body that the other has no use for. */
+function criticContradictions({ critic, steps }: PpoConfig): Finding[] {
+  const found: Finding[] = [];
+  const add = (what: string, hint: string) => found.push({ key: 'critic', what, hint });
+  if (critic.body === 'shared') {
+    if (critic.learningRate !== undefined) {
+      add('a head on the policy is trained at its rate', 'remove critic.learningRate, or set critic.body: own');
+    }
+    if (critic.folder !== undefined) {
+      add('a head on the policy has no folder', 'remove critic.folder, or set critic.body: own');
+    }
+    if (critic.warmupSteps > 0) {
+      const what = 'training the critic alone would move the policy, whose body it shares';
+      add(what, 'remove critic.warmupSteps, or set critic.body: own');
+    }
+  } else if (critic.coefficient !== undefined) {
+    const what = 'a body of its own has a loss of its own, whose scale AdamW does not feel';
+    add(what, 'remove critic.coefficient, or set critic.body: shared');
+  }
+  if (critic.warmupSteps >= steps) {
+    const what = `a critic warm-up of ${critic.warmupSteps} steps in a stage of ${steps}: the policy would never be trained`;
+    add(what, 'lower critic.warmupSteps');
+  }
+  return found;
+}
+
+function lossContradictions({
+  loss,
+  normaliser,
+  clipLow,
+  dualClip,
+  clipHigh,
+}: Pick<GrpoConfig, 'loss' | 'normaliser' | 'clipLow' | 'dualClip' | 'clipHigh'>): Finding[] {
   const found: Finding[] = [];
   if (clipLow !== undefined && clipLow > 1) {
     found.push({ key: 'clipLow', what: 'a ratio cannot fall below 0', hint: 'set clipLow to at most 1' });
@@ -76,7 +117,12 @@ function lossContradictions({ loss, normaliser, clipLow, dualClip, clipHigh }: G
   return found;
 }
 
-function klContradictions({ kl, reference, referenceSync, steps }: GrpoConfig): Finding[] {
+function klContradictions({
+  kl,
+  reference,
+  referenceSync,
+  steps,
+}: Pick<GrpoConfig, 'kl' | 'reference' | 'referenceSync' | 'steps'>): Finding[] {
   const found: Finding[] = [];
   const add = (key: string, what: string, hint: string) => found.push({ key, what, hint });
   if (kl !== undefined && reference === undefined) {

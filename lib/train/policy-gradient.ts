@@ -15,9 +15,7 @@ import { type ClipBounds, kPolicyLosses, type PolicyLossName } from './policy-lo
 export type PolicyGradientConfig = Pick<GrpoConfig, 'loss' | 'clipLow' | 'clipHigh' | 'dualClip' | 'kl'>;
 
 /** A sequence with what its loss is measured against; one entry a completion token in every array. */
-export interface PolicyTerm extends Omit<PolicySequence, 'advantage'> {
-  /** Of all tokens, or one entry a token. */
-  readonly advantage: number | ArrayLike<number>;
+export interface PolicyTerm extends PolicySequence<number | ArrayLike<number>> {
   /** Under the policy of the beginning of the step. */
   readonly oldLogprob: ArrayLike<number>;
   readonly referenceLogprob?: ArrayLike<number> | undefined;

@@ -5,17 +5,29 @@
  */
 import { stableKey } from '../random.js';
 import type { GrpoConfig } from './config.js';
-import { type PolicySequence, policyBatch, type TrainGroup } from './policy-batch.js';
+import { type PolicySequence, policyBatch, type SequencePlace, type TrainGroup } from './policy-batch.js';
 import { type PolicyTerm, policyGradient, truncatedImportance } from './policy-gradient.js';
 import { updateMetrics } from './rollout-metrics.js';
 import { optimizerSettings } from './sft.js';
 import type { ScoringModel, StepRequest, Stopwatch, TrainableModel } from './stage.js';
 
+/** What an update goes by, whichever algorithm's it is. */
+export type UpdateConfig = Omit<GrpoConfig, 'kind' | 'name' | 'advantage' | 'keepThoughts'>;
+
 export interface UpdateContext {
   readonly model: TrainableModel;
   readonly reference: ScoringModel | undefined;
-  readonly config: GrpoConfig;
+  readonly config: UpdateConfig;
+  /** The loss of a critic on the same body; `first`: the weights are still those of the rollout. */
+  readonly valueLoss?: (
+    terms: readonly PolicyTerm[],
+    first: boolean,
+    request: StepRequest,
+    watch: Stopwatch,
+  ) => Promise<{ readonly gradient: Float32Array[]; readonly metrics: Readonly<Record<string, number>> }>;
 }
+
+type Advantage = PolicyTerm['advantage'];
 
 export interface UpdateOutcome {
   readonly metrics: Readonly<Record<string, number>>;
@@ -27,7 +39,7 @@ export interface UpdateOutcome {
 
 export async function updatePolicy(
   context: UpdateContext,
-  groups: readonly TrainGroup[],
+  groups: readonly TrainGroup<Advantage>[],
   request: StepRequest,
   watch: Stopwatch,
 ): Promise<UpdateOutcome> {
@@ -64,12 +76,14 @@ async function updateOnce(
       ? terms.map(({ oldLogprob }) => oldLogprob)
       : await scores(model, terms, config, request, watch, 'score');
   const { sums, ...gradient } = policyGradient(terms, logprobs, config);
+  const values = await context.valueLoss?.(terms, done === 0, request, watch);
   const loss = await model.accumulateGradients(
     {
       kind: 'policy_gradient',
       sequences: terms.map(({ tokens }) => tokens),
       ...{ ...gradient, entropyCoefficient, temperature, maxBatchTokens, recompute },
       dropoutSeed: stableKey(request.dropoutSeed, done),
+      ...(values === undefined ? {} : { valueGradient: values.gradient }),
     },
     { signal: request.signal },
   );
@@ -89,14 +103,14 @@ async function updateOnce(
   );
   return {
     skipped: applied.skipped,
-    metrics: updateMetrics({ config, terms, sums, loss, applied, first: done === 0 }),
+    metrics: { ...updateMetrics({ config, terms, sums, loss, applied, first: done === 0 }), ...values?.metrics },
   };
 }
 
 /** Adds what the loss is measured against: old, reference and, for replayed completions, how far the policy has gone since. */
 async function termsOf(
   { model, reference, config }: UpdateContext,
-  batch: readonly PolicySequence[],
+  batch: readonly PolicySequence<Advantage>[],
   request: StepRequest,
   watch: Stopwatch,
 ): Promise<PolicyTerm[]> {
@@ -118,7 +132,7 @@ async function termsOf(
 /** Log-probabilities of the completions under `model`, at the temperature of the sampling. */
 export async function scores(
   model: Pick<ScoringModel, 'score'>,
-  sequences: readonly Pick<PolicySequence, 'tokens' | 'start'>[],
+  sequences: readonly SequencePlace[],
   { temperature, maxBatchTokens }: Pick<GrpoConfig, 'temperature' | 'maxBatchTokens'>,
   { signal }: Pick<StepRequest, 'signal'>,
   watch: Stopwatch,
@@ -127,16 +141,16 @@ export async function scores(
   if (sequences.length === 0) return [];
   const request = { sequences: sequences.map(({ tokens }) => tokens), temperature, maxBatchTokens };
   const all = await watch.time(phase, () => model.score(request, { signal }));
-  return all.map((row, index) => row.subarray((sequences[index] as PolicySequence).start));
+  return all.map((row, index) => row.subarray((sequences[index] as SequencePlace).start));
 }
 
 /** Groups of this step and replayed ones, each spread evenly over the mini-batches. */
-export function miniBatches(
-  groups: readonly TrainGroup[],
+export function miniBatches<Group extends Pick<TrainGroup, 'age'>>(
+  groups: readonly Group[],
   { prompts, miniBatch = prompts }: Pick<GrpoConfig, 'prompts' | 'miniBatch'>,
-): TrainGroup[][] {
+): Group[][] {
   const count = prompts / miniBatch;
-  const share = (list: readonly TrainGroup[], index: number) =>
+  const share = (list: readonly Group[], index: number) =>
     list.slice(Math.floor((index * list.length) / count), Math.floor(((index + 1) * list.length) / count));
   const fresh = groups.filter(({ age }) => age === 0);
   const stale = groups.filter(({ age }) => age > 0);

@@ -24,13 +24,7 @@ type Settings = Omit<Partial<TrainConfig>, 'stages' | 'model' | 'data'> & {
   readonly model?: Partial<TrainConfig['model']>;
   readonly data?: Partial<TrainConfig['data']>;
 };
-/** A stage that this version does not have is plain data until it does. */
-export type PresetSettings = Settings & {
-  readonly stages: readonly (
-    | TrainConfig['stages'][number]
-    | { readonly kind: 'ppo'; readonly [key: string]: unknown }
-  )[];
-};
+export type PresetSettings = Settings & { readonly stages: readonly TrainConfig['stages'][number][] };
 
 const kTinyZero = 'scripts/train_tiny_zero.sh of ulab-uiuc/IRanker at f32eb9e';
 const kVeRL = 'defaults of the veRL vendored there (ppo_trainer.yaml)';
@@ -57,7 +51,7 @@ const kPpo = {
   beta1: 0.9,
   beta2: 0.999,
   maxGradientNorm: 1,
-  critic: { learningRate: 2e-6, clip: 0.5 },
+  critic: { body: 'own', learningRate: 2e-6, clip: 0.5 },
 } as const;
 
 const kPpoSources: Preset['sources'] = [
@@ -83,11 +77,6 @@ const kPpoSources: Preset['sources'] = [
   [['checkpoint'], `${kTinyZero}: save_freq 100; it keeps all, ours the newest`],
 ];
 
-const kPpoNeed: PresetNeed = {
-  name: 'ppo',
-  what: 'PPO with a learned critic',
-  waivable: false,
-};
 
 const kRankR1 = 'Rank-R1/train_grpo.py of ielab/llm-rankers at b36517b';
 const kTrl15 = 'not in the script; defaults of TRL 0.15.2, the release in force';
@@ -102,7 +91,7 @@ export const kPresets = {
       stages: [{ ...kPpo, name: 'PPO', sizes: { minimum: 2, maximum: 20 } }],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [kPpoNeed],
+    needs: [],
     sources: [
       ...kPpoSources,
       [['stages.0.sizes'], 'the case expansion of process_list: every size from 2 to all 20 candidates'],
@@ -117,7 +106,7 @@ export const kPresets = {
       stages: [{ ...kPpo, name: 'PPO', steps: 1000, prompts: 2, miniBatch: 2 }],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [kPpoNeed],
+    needs: [],
     sources: [
       [
         ['stages.0.steps', 'stages.0.prompts', 'stages.0.miniBatch'],

@@ -23,5 +23,24 @@ export function divergencePenalty(
   reference: ArrayLike<number>,
   { coefficient, estimator }: { readonly coefficient: number; readonly estimator: DivergenceEstimator },
 ): number {
-  return -coefficient * divergence(estimator, sampled, reference).value.reduce((sum, value) => sum + value, 0);
+  return tokenPenalties(sampled, reference, { coefficient, estimator }).reduce((sum, value) => sum + value, 0);
+}
+
+/** The same token by token, each taken from the reward of its own token, as PPO does (Stiennon et al. 2020, 3.4). */
+export function tokenPenalties(
+  sampled: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  { coefficient, estimator }: { readonly coefficient: number; readonly estimator: DivergenceEstimator },
+): Float64Array {
+  return divergence(estimator, sampled, reference).value.map((value) => -coefficient * value);
+}
+
+/**
+ * The reward of a completion, token by token: all of it on the last token, which is the stop token where one was sampled, and on
+ * every token its penalty. A completion that was cut off ends where it was cut.
+ */
+export function tokenRewards(reward: number, length: number, penalties?: Float64Array): Float64Array {
+  const rewards = penalties === undefined ? new Float64Array(length) : Float64Array.from(penalties);
+  if (length > 0) rewards[length - 1] = (rewards[length - 1] as number) + reward;
+  return rewards;
 }

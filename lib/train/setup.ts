@@ -21,6 +21,7 @@ import { adapterOf, addAdapter, requireAdapterFits, saveAdapterFolder } from './
 import { type AnyProtocol, canDemonstrate, demonstrationText } from './cases.js';
 import { type Checkpoint, kOptimizerFile, kWeightsFile } from './checkpoint.js';
 import type { ResolvedConfig, ScratchConfig } from './config.js';
+import { kValueHeadFile } from './critic-files.js';
 import { loadTrainingData, type TrainingData } from './data-source.js';
 import type { EncodeCompletion } from './examples.js';
 import type { RewardOptions } from './reward-function.js';
@@ -42,6 +43,8 @@ export interface RunParts {
   saveModel(folder: string): Promise<void>;
   /** Opens what `saveModel` wrote, or another model folder, as the frozen policy of the KL term. */
   openReference(folder: string): Promise<TrainableModel>;
+  /** Opens a model that trains with a value head: the folder's own, or one of zeros. */
+  openCritic(folder: string): Promise<TrainableModel>;
   dispose(): Promise<void>;
 }
 
@@ -84,6 +87,7 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
       writeModelFiles,
       saveModel: (folder) => saveModel(folder, config, model, writeModelFiles),
       openReference: (folder) => openReference(session, folder, config, signal),
+      openCritic: (folder) => openCritic(session, folder, model, signal),
       dispose: () => session.close(),
     };
   } catch (error) {
@@ -108,17 +112,30 @@ export function describeModel(
   // A checkpoint of a run with an adapter holds the adapter alone.
   const folder = config.model.lora === undefined ? (checkpoint?.path ?? config.model.folder) : config.model.folder;
   if (folder !== undefined) {
-    const { config: native, weightFiles, eosTokenIds } = readModelFolder(folder);
+    const { config: plain, weightFiles, eosTokenIds } = readModelFolder(folder);
+    const native = withValueHead(plain, config);
+    const paths = native.valueHead ? [...weightFiles, ...valueHeadFiles(folder)] : [...weightFiles];
     const tokenizer = Tokenizer.fromFolder(folder);
     const eos = tokenizer.eosTokenId;
     const stops = eosTokenIds.length > 0 || eos === undefined ? eosTokenIds : [eos];
-    return { tokenizer, native, source: { kind: 'files', paths: [...weightFiles] }, eosTokenIds: stops };
+    return { tokenizer, native, source: { kind: 'files', paths }, eosTokenIds: stops };
   }
   const scratch = config.model.scratch as ScratchConfig;
   const tokenizer = buildWordTokenizer(trainingTexts(config, data, protocol));
   const source: ModelSource = { kind: 'random', seed: config.seed, standardDeviation: scratch.standardDeviation };
-  const native = scratchModel(scratch, tokenizer.vocabularySize);
+  const native = withValueHead(scratchModel(scratch, tokenizer.vocabularySize), config);
   return { tokenizer, native, source, eosTokenIds: [tokenizer.eosTokenId as number] };
+}
+
+/** Where a critic lives on the policy's body, the policy has its head from the start. */
+function withValueHead(native: NativeModelConfig, { stages }: ResolvedConfig): NativeModelConfig {
+  const shared = stages.some((stage) => stage.kind === 'ppo' && stage.critic.body === 'shared');
+  return shared ? { ...native, valueHead: true } : native;
+}
+
+function valueHeadFiles(folder: string): string[] {
+  const path = join(folder, kValueHeadFile);
+  return existsSync(path) ? [path] : [];
 }
 
 /** The texts that a tokenizer made on the spot must know: prompts of the training instances and completions of the teachers. */
@@ -161,7 +178,8 @@ export function countParameters(config: NativeModelConfig): number {
   const attention = 2 * width * headDim * (heads + kvHeads) + (config.qkNorm ? 2 * headDim : 0);
   const biases = (config.qkvBias ? headDim * (heads + 2 * kvHeads) : 0) + (config.outputBias ? width : 0);
   const layer = attention + biases + 3 * width * feedForward + 2 * width;
-  return vocabulary * width * (config.tiedHead ? 1 : 2) + layers * layer + width;
+  const ends = vocabulary * width * (config.tiedHead ? 1 : 2) + (config.valueHead ? width : 0);
+  return ends + layers * layer + width;
 }
 
 /** Parameters that the optimizer moves: all, or those of the adapter. */
@@ -223,6 +241,22 @@ async function openReference(
     await model.addAdapter(adapter.config, { kind: 'file', path: adapter.weightsFile }, { signal });
   }
   return model;
+}
+
+async function openCritic(session: Session, folder: string, policy: Model, signal: AbortSignal): Promise<Model> {
+  const { config, weightFiles } = readModelFolder(folder);
+  const { vocabulary } = policy.config;
+  if (config.vocabulary !== vocabulary) {
+    throw new WinnowError('ERR_MODEL_FOLDER', `the critic of ${folder} reads other tokens than the policy`, {
+      expected: `a vocabulary of ${vocabulary}`,
+      received: String(config.vocabulary),
+    });
+  }
+  const source: ModelSource = { kind: 'files', paths: [...weightFiles, ...valueHeadFiles(folder)] };
+  const native = { ...config, valueHead: true };
+  const critic = await session.createModel({ config: native, dtype: policy.dtype, source }, { signal });
+  await critic.enableTraining({ signal });
+  return critic;
 }
 
 function describeDevice({ device, instructions, threads }: Session): string {

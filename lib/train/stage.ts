@@ -13,6 +13,8 @@ export type TrainableModel = Pick<
   | 'accumulateGradients'
   | 'applyGradients'
   | 'score'
+  | 'values'
+  | 'saveValueHead'
   | 'save'
   | 'saveOptimizerState'
   | 'loadOptimizerState'

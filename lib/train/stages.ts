@@ -1,13 +1,15 @@
-/** Opens a stage of a run: its data, and for a KL term its reference. */
+/** Opens a stage of a run: its data, for a KL term its reference, for PPO its critic. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isBaseReference, withoutAdapter } from './adapter.js';
 import { bestOfNStage } from './best-of-n.js';
 import { type Checkpoint, writeCheckpoint } from './checkpoint.js';
-import type { GrpoConfig, ResolvedConfig, StageConfig } from './config.js';
+import type { GrpoConfig, PpoConfig, ResolvedConfig, StageConfig } from './config.js';
+import { kValueHeadFile, restoreCritic, saveCritic } from './critic-files.js';
 import { demonstrationExamples, fileExamples } from './examples.js';
 import { FollowingReference } from './following-reference.js';
 import { grpoStage } from './grpo.js';
+import { ppoStage } from './ppo.js';
 import { referencesOf } from './resume.js';
 import type { RewardOptions } from './reward-function.js';
 import type { RunParts } from './setup.js';
@@ -45,6 +47,7 @@ export async function openStage(run: ResolvedConfig, parts: RunParts, position: 
     const stage = grpoStage(context, config, reference, position.state);
     return reference instanceof FollowingReference ? reference.along(stage) : stage;
   }
+  if (config.kind === 'ppo') return openPpo(context, run, parts, position, config);
   const examples =
     config.examples === undefined
       ? demonstrationExamples(context, config, parts.data.demonstrator(config.demonstrations, run.seed), parts.encode)
@@ -64,24 +67,61 @@ async function forgetMoments(model: TrainableModel): Promise<void> {
 async function openReference(
   run: ResolvedConfig,
   parts: RunParts,
-  config: GrpoConfig,
-  { index, stageStep, checkpoint }: StagePosition,
+  config: Pick<GrpoConfig, 'reference' | 'referenceSync'>,
+  position: StagePosition,
 ): Promise<ScoringModel | undefined> {
   const { reference, referenceSync: sync } = config;
   if (reference === undefined) return undefined;
-  if (isBaseReference(run, index, reference)) return withoutAdapter(parts.model);
+  if (isBaseReference(run, position.index, reference)) return withoutAdapter(parts.model);
+  const folder = stageStart(run, position);
   if (sync !== undefined) {
-    const from = checkpoint ?? (reference === 'stage-start' ? 'policy' : reference);
-    const folder = join(referencesOf(run), `stage-${index}`);
+    const from = position.checkpoint ?? (reference === 'stage-start' ? 'policy' : reference);
     return FollowingReference.open({ parts, sync, dtype: run.model.dtype, folder, from });
   }
   if (reference !== 'stage-start') return parts.openReference(reference);
-  const root = referencesOf(run);
-  const name = `stage-${index}`;
-  if (stageStep === 0) {
-    // One that a killed run left may be of other settings.
-    rmSync(join(root, name), { recursive: true, force: true });
-    await writeCheckpoint(root, name, { last: 1 }, (folder) => parts.saveModel(folder));
-  }
-  return parts.openReference(join(root, name));
+  if (position.stageStep === 0) await writePolicy(parts, folder);
+  return parts.openReference(folder);
+}
+
+function stageStart(run: ResolvedConfig, { index }: StagePosition): string {
+  return join(referencesOf(run), `stage-${index}`);
+}
+
+async function writePolicy(parts: RunParts, path: string): Promise<void> {
+  // One that a killed run left may be of other settings.
+  rmSync(path, { recursive: true, force: true });
+  await writeCheckpoint(dirname(path), basename(path), { last: 1 }, (folder) => parts.saveModel(folder));
+}
+
+async function openPpo(
+  context: StageContext,
+  run: ResolvedConfig,
+  parts: RunParts,
+  position: StagePosition,
+  config: PpoConfig,
+): Promise<Stage> {
+  const reference = await openReference(run, parts, config, position);
+  const shared = config.critic.body === 'shared';
+  const critic = shared ? parts.model : await openCritic(run, parts, config, position);
+  const save = (folder: string) =>
+    shared ? critic.saveValueHead(join(folder, kValueHeadFile)) : saveCritic(parts, critic, run.model.dtype, folder);
+  const stage = ppoStage(context, config, { critic, reference, state: position.state, save });
+  return reference instanceof FollowingReference ? reference.along(stage) : stage;
+}
+
+/** A critic with a body of its own: from the checkpoint, from its folder, or a copy of the policy; of one with LoRA, of its base. */
+async function openCritic(
+  run: ResolvedConfig,
+  parts: RunParts,
+  config: PpoConfig,
+  position: StagePosition,
+): Promise<TrainableModel> {
+  if (position.checkpoint !== undefined) return restoreCritic(parts, position.checkpoint);
+  const folder = config.critic.folder ?? (run.model.lora === undefined ? undefined : run.model.folder);
+  if (folder !== undefined) return parts.openCritic(folder);
+  const copy = `${stageStart(run, position)}-critic`;
+  await writePolicy(parts, copy);
+  const critic = await parts.openCritic(copy);
+  rmSync(copy, { recursive: true });
+  return critic;
 }

@@ -120,7 +120,6 @@ describe('winnow train', () => {
     expect([plan.code, plan.stderr]).toEqual([0, '']);
     expect(plan.stdout).toContain('stage GRPO (grpo): 320 steps');
     const cases: [args: string[], line: RegExp, code: number][] = [
-      [['--preset', 'r1-ranker-iranker'], /^error\[ERR_PRESET_UNSUPPORTED\].*PPO with a learned critic.*\n$/, 1],
       [['--preset', 'grpo-smal'], /^error\[ERR_PRESET_UNKNOWN\].*did you mean grpo-small\?\n$/, 1],
       [[], /^error\[ERR_USAGE\].*--preset.*\n$/, 2],
       [['--without', 'lora', 'x.yaml'], /^error\[ERR_USAGE\].*--preset.*\n$/, 2],

@@ -143,6 +143,53 @@ describe('contradictions are refused before anything is loaded', () => {
   }
 });
 
+describe('contradictions of PPO', () => {
+  const ppo = { kind: 'ppo', steps: 10, prompts: 4, maxTokens: 32, learningRate: 1e-4 };
+  const resolve = (change: object) => {
+    const config = structuredClone(parseConfig(text, 'x.yaml'));
+    return resolveConfig({ ...config, stages: [{ ...ppo, ...change }] });
+  };
+
+  it('are none in a stage of the least settings, with one completion a prompt', () => {
+    expect(resolve({}).stages[0]).toMatchObject({
+      ...{ group: 1, discount: 1, lambda: 1, whiten: true, updates: 1, normaliser: 'token' },
+      critic: { body: 'own', warmupSteps: 0 },
+    });
+    expect(resolve({ critic: { body: 'shared', coefficient: 0.5 } }).stages[0]).toMatchObject({
+      critic: { body: 'shared', coefficient: 0.5, warmupSteps: 0 },
+    });
+  });
+
+  const shared = { body: 'shared' };
+  it.each<[string, object, string]>([
+    ['a rate for a head on the policy', { critic: { ...shared, learningRate: 1e-3 } }, 'critic'],
+    ['a folder for a head on the policy', { critic: { ...shared, folder: 'x' } }, 'critic'],
+    ['a warm-up of a head on the policy', { critic: { ...shared, warmupSteps: 1 } }, 'critic'],
+    ['a coefficient for a body of its own', { critic: { coefficient: 0.5 } }, 'critic'],
+    ['a critic warm-up as long as the stage', { critic: { warmupSteps: 10 } }, 'critic'],
+    ['KL without reference', { kl: { coefficient: 0.1 } }, 'kl'],
+    ['a mini-batch larger than the batch', { miniBatch: 8 }, 'miniBatch'],
+    ['dual clip below the upper clip', { dualClip: 1.1 }, 'dualClip'],
+    ['an overlong buffer beyond maxTokens', { overlong: { buffer: 33 } }, 'overlong'],
+    ['completions longer than the context', { maxTokens: 1024 }, 'maxTokens'],
+  ])('%s is refused', (_, change, key) => {
+    const error = failure(() => resolve(change));
+    expect(error).toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining(`stages.0.${key}`) });
+    expect(error.hint).toBeTruthy();
+  });
+
+  it.each<[string, object, string]>([
+    ['a group baseline', { advantage: 'group' }, 'ERR_CONFIG_KEY'],
+    ['replay', { replay: { groups: 1 } }, 'ERR_CONFIG_KEY'],
+    ['refilling of groups', { dynamicSampling: {} }, 'ERR_CONFIG_KEY'],
+    ['a discount of 0', { discount: 0 }, 'ERR_CONFIG_VALUE'],
+    ['a lambda above 1', { lambda: 1.1 }, 'ERR_CONFIG_VALUE'],
+    ['a value clip of 0', { critic: { clip: 0 } }, 'ERR_CONFIG_VALUE'],
+  ])('%s is not a setting', (_, change, code) => {
+    expect(failure(() => resolve(change)).code).toBe(code);
+  });
+});
+
 describe('nearest', () => {
   it('counts edits', () => {
     expect(editDistance('kitten', 'sitting')).toBe(3);

@@ -40,6 +40,14 @@ const kRuns: readonly Partial<TrainConfig>[] = [
     ],
   },
   {
+    stages: [
+      {
+        ...{ kind: 'ppo', steps: 2, prompts: 4, maxTokens: 16, learningRate: 0.001, maxBatchTokens: 256 },
+        critic: { clip: 0.2 },
+      },
+    ],
+  },
+  {
     data: {
       mixture: [0, 1].map((seed) => ({
         task: { name: 'synthetic', users: 8, candidates: 4, history: 2, seed },

@@ -54,7 +54,8 @@ describe('planRun', () => {
     const memory = planTraining({ config: native, dtype: 'f32', maxBatchTokens: 256, threads: 1 });
     expect(sft?.memory).toEqual({
       ...{ weights: memory.weightsBytes, optimizer: memory.optimizerBytes, activations: memory.activationsBytes },
-      ...{ head: memory.headBytes, keys: memory.kvStoreBytes, scratch: memory.scratchBytes, reference: 0, sampling: 0 },
+      ...{ head: memory.headBytes, keys: memory.kvStoreBytes, scratch: memory.scratchBytes },
+      ...{ reference: 0, critic: 0, sampling: 0 },
     });
     expect(grpo?.memory.sampling).toBeGreaterThan(0);
     const { promptTokens = 0, completionTokens = 0 } = sft ?? {};
@@ -86,6 +87,27 @@ describe('planRun', () => {
     expect(activations(inputs)).toBeLessThan(activations(all) / 2);
     // What the sampler keeps is the same.
     expect(inputs.stages[1]?.memory.sampling).toBe(all.stages[1]?.memory.sampling);
+  });
+
+  it("counts PPO's critic: all of a second model that trains but the logits, or a head", async () => {
+    const ppo = { kind: 'ppo', steps: 2, prompts: 4, group: 4, maxTokens: 24, learningRate: 0.01, maxBatchTokens: 256 };
+    const planOf = async (change: object) =>
+      (await planRun(tiny({ stages: [tinyRun('').stages[0], { ...ppo, ...change }] as never }))).stages[1];
+    const [grpo, own, shared] = [
+      (await planRun(tiny())).stages[1],
+      await planOf({ updates: 2 }),
+      await planOf({ critic: { body: 'shared' } }),
+    ];
+    const { weights, optimizer, activations, critic } = own?.memory ?? {};
+    const head = 4 * 4 * 16;
+    expect(critic).toBeGreaterThan((weights ?? 0) + (optimizer ?? 0) + (activations ?? 0) + head);
+    expect(grpo?.memory.critic).toBe(0);
+    expect(shared?.memory.critic).toBe(0);
+    // The head, its gradient and moments.
+    expect(shared?.memory.optimizer).toBe((grpo?.memory.optimizer ?? 0) + head);
+    const body = 2 * (4 * 16 * 16 + 3 * 16 * 24 + 2 * 16 + 2 * 8) + 16;
+    const tokens = (own?.promptTokens ?? 0) + (own?.completionTokens ?? 0);
+    expect(own?.flops).toBe(2 * (grpo?.flops ?? 0) + 7 * 2 * body * tokens);
   });
 
   it('fails as the run would, before weights are made', async () => {

@@ -21,6 +21,8 @@ function numbers(value: unknown, path: readonly string[] = []): string[] {
 }
 
 const what: Readonly<Partial<Record<PresetName, object>>> = {
+  'r1-ranker-iranker': { model: { folder: 'x' }, data: { train: 'y' } },
+  'r1-ranker-dranker': { model: { folder: 'x' }, data: { train: 'y' } },
   'rank-r1-v0.1': { model: { folder: 'x' }, data: { train: 'y' } },
   'rank-r1-v0.2': { model: { folder: 'x' }, data: { train: 'y' } },
 };
@@ -69,6 +71,21 @@ describe('presets', () => {
       }
     });
   }
+
+  it('has the numbers of the R1-Ranker scripts, with a critic of its own', () => {
+    const [iranker, dranker] = (['r1-ranker-iranker', 'r1-ranker-dranker'] as const).map((preset) =>
+      resolveConfig({ preset, output: 'o', ...what[preset] }),
+    );
+    expect(iranker?.stages[0]).toMatchObject({
+      ...{ kind: 'ppo', steps: 1500, prompts: 64, group: 1, miniBatch: 32, updates: 1, normaliser: 'token' },
+      ...{ learningRate: 1e-6, clipLow: 0.2, clipHigh: 0.2, entropyCoefficient: 0.001, discount: 1, lambda: 1 },
+      ...{ whiten: true, kl: { coefficient: 0.001, estimator: 'k3', place: 'loss' }, reference: 'stage-start' },
+      critic: { body: 'own', learningRate: 2e-6, clip: 0.5, warmupSteps: 0 },
+    });
+    expect(iranker?.protocol).toMatchObject({ name: 'exclusion', compat: 'r1-ranker' });
+    expect(dranker?.stages[0]).toMatchObject({ kind: 'ppo', steps: 1000, prompts: 2, miniBatch: 2, maxTokens: 1024 });
+    expect(dranker?.protocol).toMatchObject({ name: 'direct', compat: 'r1-ranker' });
+  });
 
   it('has the numbers of the Rank-R1 script', () => {
     const settings = { preset: 'rank-r1-v0.1', output: 'o', ...what['rank-r1-v0.1'] };

@@ -67,9 +67,10 @@ Outcome gradients(Model& model, const Rollouts& rollouts, int max_batch_tokens =
   options.max_batch_tokens = max_batch_tokens;
   options.head_chunk_rows = 7;
   options.recompute = recompute;
+  LossInputs inputs{rollouts.weight, rollouts.advantage, {}, {}};
+  if (model.config().value_head) inputs.value_gradient = rollouts.weight;  // 0 on the prompts too
   Outcome outcome;
-  outcome.loss =
-      accumulate(model, rollouts.sequences, {rollouts.weight, rollouts.advantage, {}, {}}, options);
+  outcome.loss = accumulate(model, rollouts.sequences, inputs, options);
   for (Parameter& parameter : model.parameters())
     outcome.gradients.push_back(read(model, parameter.gradient.view()));
   zero_gradients(model);
@@ -111,6 +112,7 @@ const int registered = [] {
   add_model_tests("model/activation cache/the same gradient", [](const Ops& ops) {
     for (const std::string& architecture : tiny_architectures())
       for (const DType dtype : {DType::kF32, DType::kBF16}) check_gradients(ops, architecture, dtype);
+    check_gradients(ops, "qwen3+value", DType::kBF16);
   });
   return 0;
 }();
