@@ -1,7 +1,7 @@
 /** A model folder opened for one command: weights in a session, and its tokenizer when a line needs it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Model, planTraining, readAdapterFolder, readModelFolder } from '../native/index.js';
+import { type Model, planTraining, readAdapterFolder, readModelFolder, type Session } from '../native/index.js';
 import { LanguageModel } from '../protocol/index.js';
 import { Tokenizer } from '../text/index.js';
 import type { CommandContext } from './context.js';
@@ -21,7 +21,7 @@ export async function withModelFolder<T>(
   folder: string,
   options: EngineOptions & { readonly dtype: DTypeOption; readonly adapter?: string },
   context: CommandContext,
-  use: (loaded: LoadedModel) => Promise<T>,
+  use: (loaded: LoadedModel, session: Session) => Promise<T>,
 ): Promise<T> {
   const { config, weightFiles, eosTokenIds } = readModelFolder(folder);
   const adapter = options.adapter === undefined ? undefined : readAdapterFolder(options.adapter);
@@ -33,14 +33,17 @@ export async function withModelFolder<T>(
       await model.addAdapter(adapter.config, { kind: 'file', path: adapter.weightsFile }, { signal: context.signal });
     }
     let language: LanguageModel | undefined;
-    return use({
-      model,
-      eosTokenIds,
-      hasTokenizer: existsSync(join(folder, 'tokenizer.json')),
-      language() {
-        language ??= new LanguageModel(model, Tokenizer.fromFolder(folder), { stopTokens: eosTokenIds });
-        return language;
+    return use(
+      {
+        model,
+        eosTokenIds,
+        hasTokenizer: existsSync(join(folder, 'tokenizer.json')),
+        language() {
+          language ??= new LanguageModel(model, Tokenizer.fromFolder(folder), { stopTokens: eosTokenIds });
+          return language;
+        },
       },
-    });
+      session,
+    );
   });
 }

@@ -1,5 +1,11 @@
 import { WinnowError } from '../errors.js';
-import { type Generate, type MalformedPolicy, type RankingResult, rankAll } from '../protocol/driver.js';
+import {
+  type Generate,
+  type MalformedPolicy,
+  type RankAllOptions,
+  type RankingResult,
+  rankAll,
+} from '../protocol/driver.js';
 import { isRightExclusion } from '../protocol/exclusion-reward.js';
 import type { MalformedReason, Protocol, RankingInstance } from '../types.js';
 import { rankByScores, type Scorer } from './baselines.js';
@@ -155,6 +161,8 @@ export async function evaluate<State>(
     readonly malformed?: MalformedPolicy;
     readonly signal?: AbortSignal;
     readonly onProgress?: (done: number, total: number) => void;
+    /** After every round: what was asked in it, with the texts, which results do not keep. Awaited. */
+    readonly onRound?: NonNullable<RankAllOptions['onRound']>;
   } = {},
 ): Promise<ModelEvaluation> {
   const started = performance.now();

@@ -4,10 +4,10 @@ import { writeFileAtomically } from '../train/output.js';
 import { escapeHtml, escapeJson } from './escape.js';
 import { evaluationTable } from './evaluation-table.js';
 import { formatCount, formatDuration, formatNumber, formatPercent } from './format.js';
+import { pagedSection, renderPage } from './page.js';
 import { charts, kPhases, taskTable } from './panels.js';
 import type { RunData } from './run-data.js';
 import { kReload, kScript } from './script.js';
-import { kStyle } from './style.js';
 
 /** Replaces `report.html` in the run folder in one instant, so that a reader never sees half a page. */
 export function writeHtmlReport(folder: string, data: RunData): string {
@@ -18,18 +18,13 @@ export function writeHtmlReport(folder: string, data: RunData): string {
 
 export function renderReport(data: RunData): string {
   const { facts, status } = data;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${escapeHtml(facts.name)}</title><style>${kStyle}</style></head><body><main>
-<header><h1>${escapeHtml(facts.name)}</h1><span class="badge ${status}">${status}</span></header>
+  const body = `<header><h1>${escapeHtml(facts.name)}</h1><span class="badge ${status}">${status}</span></header>
 <p class="facts">${escapeHtml(factLine(data))}</p>
 ${notes(facts.notes)}${cards(data)}${evaluationTable(data)}${taskTable(data.evaluations)}
 ${charts(data)}${timing(data)}${samples(data)}
 <details><summary>Configuration</summary><pre class="panel">${escapeHtml(JSON.stringify(facts.config ?? null, null, 2))}</pre></details>
-<footer>Written by Winnow. The same figures are in metrics.jsonl, timing.jsonl and samples.jsonl beside this page.</footer>
-</main><script>${kScript}${status === 'running' ? kReload : ''}</script></body></html>
-`;
+<footer>Written by Winnow. The same figures are in metrics.jsonl, timing.jsonl and samples.jsonl beside this page.</footer>`;
+  return renderPage({ title: facts.name, body, script: `${kScript}${status === 'running' ? kReload : ''}` });
 }
 
 function factLine({ facts, steps, timing: times }: RunData): string {
@@ -109,8 +104,6 @@ function samples({ samples: records }: RunData): string {
   const kMost = 200;
   const every = Math.ceil(records.length / kMost);
   const kept = records.filter((_, index) => (records.length - 1 - index) % every === 0);
-  return `<h2>Sample completions</h2><section class="panel samples" id="samples" tabindex="0">
-<div class="pager"><button>First</button><button>Previous</button><button>Next</button><button>Last</button><output></output></div>
-<div class="body"><noscript>Paging through samples needs scripts; the same texts are in samples.jsonl.</noscript></div>
-<script type="application/json" id="sample-data">${escapeJson(kept)}</script></section>`;
+  const without = 'Paging through samples needs scripts; the same texts are in samples.jsonl.';
+  return `<h2>Sample completions</h2>${pagedSection('samples', { data: escapeJson(kept), without })}`;
 }

@@ -51,6 +51,8 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;line-height:1.5}
 .prompt{max-height:260px;overflow:auto;background:var(--page);border:1px solid var(--line);border-radius:8px;padding:10px 12px}
 .completion{border-top:1px solid var(--line);padding:10px 0 8px;margin-top:10px}.completion .meta{display:flex;flex-wrap:wrap;gap:4px 12px;font-size:12.5px;color:var(--soft);margin-bottom:4px}
 .tag{padding:0 8px;border-radius:99px;font-weight:600;background:var(--idle-bg)}.tag.ok{background:var(--good-bg);color:var(--good)}.tag.bad{background:var(--bad-bg);color:var(--bad)}
+.order{margin:12px 0;padding-left:30px;columns:2 260px}.order li{break-inside:avoid}.order .relevant{font-weight:600}.order .tag{margin-left:8px;font-size:12px}
+.completion .hint{margin:0 0 6px}
 details{margin-top:28px}summary{cursor:pointer;color:var(--soft)}details pre{margin-top:10px;padding:12px 16px}
 footer{margin-top:40px;color:var(--soft);font-size:12.5px}
 @media print{figure.chart,.panel,.card{break-inside:avoid}}

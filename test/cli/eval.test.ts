@@ -36,6 +36,13 @@ test('an untrained model: all malformed, near chance, next to the baselines', ()
   rankings.forEach(({ ranking }, i) => {
     expect([...ranking].sort()).toEqual(test[i]?.candidates.map(({ id }) => id).sort());
   });
+  const page = readFileSync(join(output, 'evaluation.html'), 'utf8');
+  const shown = JSON.parse(page.match(/id="rankings-data">([^<]*)</)?.[1] as string);
+  // Six test users, each with its seven calls.
+  expect(shown.map(({ instance }: { instance: string }) => instance)).toEqual(test.map(({ id }) => id));
+  expect(shown.map(({ calls }: { calls: unknown[] }) => calls.length)).toEqual(test.map(() => 7));
+  expect(shown[0].calls[0].prompt).toContain('<think>');
+
   // H(8) / 8 for one relevant candidate among eight.
   const mrr = evaluation.measures.find(({ name }: { name: string }) => name === 'MRR');
   expect(mrr.chance).toBeCloseTo((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5 + 1 / 6 + 1 / 7 + 1 / 8) / 8, 10);
@@ -57,6 +64,23 @@ test.each([
   });
   const { instances, ...evaluation } = JSON.parse(readFileSync(join(output, 'evaluation.json'), 'utf8'));
   expect(evaluation).toMatchObject({ calls: calls * instances, malformedRate: protocol === 'pointwise' ? 0 : 1 });
+});
+
+test('trains SASRec beside it when asked, and shows as many rankings as asked', () => {
+  const output = join(folder, 'sasrec');
+  const args = ['--model', model, '--data', join(data, 'test.jsonl'), '--output', output, '--wording', 'compact'];
+  const run = winnow(['eval', ...args, '--max-tokens', '2', '--limit', '3', '--show', '1', '--sasrec']);
+  expect(run).toMatchObject({ status: 0, stderr: '' });
+  expect(run.stdout).toContain('SASRec');
+  expect(JSON.parse(readFileSync(join(output, 'evaluation.json'), 'utf8')).baselines.SASRec).toHaveLength(6);
+  const page = readFileSync(join(output, 'evaluation.html'), 'utf8');
+  expect(JSON.parse(page.match(/id="rankings-data">([^<]*)</)?.[1] as string)).toHaveLength(1);
+  expect(page).toContain('<td>SASRec</td>');
+
+  const alone = join(folder, 'alone.jsonl');
+  writeLines(alone, readLines(join(data, 'test.jsonl')).slice(0, 1));
+  const without = ['--model', model, '--data', alone, '--output', join(folder, 'never'), '--sasrec'];
+  expect(errorCode(winnow(['eval', ...without]))).toBe('ERR_USAGE');
 });
 
 test('puts thoughts before the questions', () => {

@@ -1,58 +1,11 @@
 /** The report in a real browser: nothing fails, nothing is fetched, nothing runs over, and paging works. Skipped without Chromium. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { renderReport } from '../../lib/report/html.js';
+import { renderEvaluation } from '../../lib/report/index.js';
+import { anEvaluation } from './an-evaluation.js';
+import { browser, inPage, photograph } from './in-browser.js';
 import { longRun } from './long-run.js';
-
-const browser = ['chromium', 'chromium-browser', 'google-chrome'].find(
-  (name) => spawnSync(name, ['--version'], { timeout: 20_000 }).status === 0,
-);
-if (browser === undefined) console.log('skipped: no Chromium for the report in a browser');
-
-const folder = mkdtempSync(join(tmpdir(), 'winnow-browser-'));
-
-function chromium(page: string, options: readonly string[]) {
-  const path = join(folder, 'report.html');
-  writeFileSync(path, page);
-  const always = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--hide-scrollbars',
-    `--user-data-dir=${folder}/profile`,
-  ];
-  const result = spawnSync(browser as string, [...always, '--virtual-time-budget=3000', ...options, `file://${path}`], {
-    encoding: 'utf8',
-    timeout: 60_000,
-    maxBuffer: 2 ** 26,
-  });
-  expect(result.status, result.stderr).toBe(0);
-  return result.stdout;
-}
-
-/** What goes wrong before the page's own scripts run is caught too. */
-const kWatch = `<script>window.faults = [];
-addEventListener('error', (event) => faults.push(event.message));
-addEventListener('securitypolicyviolation', (event) => faults.push(event.violatedDirective + ' ' + event.blockedURI));</script>`;
-
-/** Runs `actions` in the loaded page, and returns what they yield. */
-function inPage(page: string, actions: string, width = 1280): unknown {
-  const probe = `<script>addEventListener('load', () => {
-  const result = (() => { try { ${actions} } catch (error) { return String(error); } })();
-  document.body.innerHTML = '';
-  document.body.dataset.result = JSON.stringify({ result, faults });
-});</script>`;
-  const html = page.replace('<title>', () => `${kWatch}<title>`).replace('</body>', () => `${probe}</body>`);
-  const dom = chromium(html, [`--window-size=${width},900`, '--dump-dom']);
-  const found = dom
-    .match(/data-result="([^"]*)"/)?.[1]
-    ?.replaceAll('&quot;', '"')
-    .replaceAll('&amp;', '&');
-  return JSON.parse(found ?? 'null');
-}
 
 describe.skipIf(browser === undefined)('the report in a browser', () => {
   it('shows every part, without an error and without asking for anything', () => {
@@ -117,13 +70,70 @@ describe.skipIf(browser === undefined)('the report in a browser', () => {
   });
 
   it('can be photographed', () => {
-    const picture = join(folder, 'report.png');
-    chromium(renderReport(longRun()), ['--window-size=1280,4500', `--screenshot=${picture}`]);
+    const picture = photograph(renderReport(longRun()), [1280, 4500]);
     const bytes = readFileSync(picture);
     expect(bytes.subarray(1, 4).toString()).toBe('PNG');
     expect([bytes.readUInt32BE(16), bytes.readUInt32BE(20)]).toEqual([1280, 4500]);
     expect(bytes.length).toBeGreaterThan(50_000);
     const keep = process.env.WINNOW_SCREENSHOT;
+    if (keep !== undefined) writeFileSync(keep, bytes);
+  });
+});
+
+describe.skipIf(browser === undefined)('an evaluation in a browser', () => {
+  it('shows every part, without an error and without asking for anything', () => {
+    const seen = inPage(
+      renderEvaluation(anEvaluation()),
+      `return {
+        parts: [...document.querySelectorAll('h2')].map((one) => one.textContent),
+        rows: document.querySelectorAll('tbody tr').length,
+        wide: document.documentElement.scrollWidth - innerWidth,
+        requests: performance.getEntriesByType('resource').length,
+      };`,
+    );
+    const parts = ['Measures', 'Exclusions by number of candidates shown', 'Malformed completions', 'Calls and tokens'];
+    expect(seen).toEqual({
+      faults: [],
+      result: { parts: [...parts, 'Rankings to read'], rows: 3 + 3 + 3 + 4, wide: 0, requests: 0 },
+    });
+    expect(
+      inPage(renderEvaluation(anEvaluation()), 'return document.documentElement.scrollWidth - innerWidth;', 500),
+    ).toEqual({
+      ...{ faults: [], result: 0 },
+    });
+  });
+
+  it('pages through rankings and their calls, hostile texts as they are', () => {
+    const seen = inPage(
+      renderEvaluation(anEvaluation('</script><img src=x onerror="window.faults.push(1)">')),
+      `const [first, back, next] = document.querySelectorAll('#rankings button');
+      const look = () => [document.querySelector('#rankings output').textContent.split(' · ')[0].trim(),
+        document.querySelectorAll('.completion').length, document.querySelectorAll('.order .relevant').length, first.disabled];
+      const seen = [look()];
+      next.click();
+      seen.push(look());
+      document.querySelector('#rankings').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft' }));
+      seen.push(look());
+      return { seen, images: document.images.length, text: document.querySelector('.completion pre:last-child').textContent };`,
+    );
+    const text = '</script><img src=x onerror="window.faults.push(1)">';
+    expect(seen).toEqual({
+      faults: [],
+      result: {
+        seen: [
+          ['1 of 2', 2, 1, true],
+          ['2 of 2', 2, 1, false],
+          ['1 of 2', 2, 1, true],
+        ],
+        ...{ images: 0, text },
+      },
+    });
+  });
+
+  it('can be photographed', () => {
+    const bytes = readFileSync(photograph(renderEvaluation(anEvaluation()), [1280, 2000]));
+    expect([bytes.readUInt32BE(16), bytes.readUInt32BE(20)]).toEqual([1280, 2000]);
+    const keep = process.env.WINNOW_EVALUATION_SCREENSHOT;
     if (keep !== undefined) writeFileSync(keep, bytes);
   });
 });

@@ -95,7 +95,7 @@ describe('renderReport', () => {
     expect(page.match(/<script/g)).toHaveLength(2);
     expect(page.match(/<\/script/g)).toHaveLength(2);
     expect(page).not.toContain('<img');
-    const json = page.match(/<script type="application\/json" id="sample-data">([\s\S]*?)<\/script>/)?.[1] as string;
+    const json = page.match(/<script type="application\/json" id="samples-data">([\s\S]*?)<\/script>/)?.[1] as string;
     expect(JSON.parse(json)[0].completions[0].text).toBe(hostile);
   });
 

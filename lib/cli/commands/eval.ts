@@ -3,8 +3,19 @@ import type { Command } from 'commander';
 import { writeFileAtomic } from '../../data/atomic-file.js';
 import { loadInstances } from '../../data/instances.js';
 import { writeJsonLines } from '../../data/jsonl.js';
-import { evaluate, formatTable, type MeasureResult, type ModelEvaluation, percent } from '../../eval/index.js';
-import type { TokenUsage } from '../../protocol/index.js';
+import {
+  evaluate,
+  evaluateScorer,
+  formatTable,
+  type MeasureResult,
+  type ModelEvaluation,
+  percent,
+  type Sequences,
+  sasrecScorer,
+} from '../../eval/index.js';
+import type { Session } from '../../native/index.js';
+import type { RankingCall, RankingResult, TokenUsage } from '../../protocol/index.js';
+import { readableRanking, renderEvaluation, spread } from '../../report/index.js';
 import type { RankingInstance } from '../../types.js';
 import { evaluateBaselines, readBaselineData } from '../baselines.js';
 import type { CommandContext } from '../context.js';
@@ -16,6 +27,7 @@ import {
   dtypeOption,
   type EngineOptions,
   integerFrom,
+  requireTogether,
 } from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
@@ -30,6 +42,8 @@ interface EvalOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly dtype: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
+  readonly sasrec: boolean;
+  readonly show: number;
 }
 
 /** `winnow eval`: ranks every instance of a file and measures it next to chance and the baselines. */
@@ -39,10 +53,12 @@ export function registerEval(program: Command, context: CommandContext): void {
     .description('measures of a ranker on a file of instances')
     .requiredOption('--model <dir>', 'model folder in the Hugging Face layout')
     .requiredOption('--data <file>', 'lines of RankingInstance')
-    .requiredOption('--output <dir>', 'folder for evaluation.json and rankings.jsonl')
+    .requiredOption('--output <dir>', 'folder for evaluation.json, evaluation.html and rankings.jsonl')
     .option('--limit <n>', 'only the first n instances', integerFrom(1))
     .option('--train-sequences <file>', 'for baselines; default: train-sequences.jsonl beside the data')
     .addOption(adapterOption())
+    .option('--sasrec', 'also SASRec, trained on those sequences first (half a minute on MovieLens 100K)', false)
+    .option('--show <n>', 'rankings with their completions in evaluation.html', integerFrom(0), 20)
     .addOption(dtypeOption());
   addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: EvalOptions) =>
     runEval(options, context),
@@ -52,10 +68,19 @@ export function registerEval(program: Command, context: CommandContext): void {
 async function runEval(options: EvalOptions, context: CommandContext): Promise<void> {
   const instances = (await loadInstances(options.data)).slice(0, options.limit);
   const learned = await readBaselineData(options.data, instances[0]?.task ?? '', options.trainSequences);
-  const evaluation = await withModelFolder(options.model, options, context, (loaded) =>
-    evaluateModel(options, instances, loaded, context),
+  requireTogether(!options.sasrec || learned.sequences !== undefined, '--train-sequences', '--sasrec');
+  const { evaluation, calls, sasrec } = await withModelFolder(
+    options.model,
+    options,
+    context,
+    async (loaded, session) => ({
+      ...(await evaluateModel(options, instances, loaded, context)),
+      sasrec: options.sasrec
+        ? await trainSasrec(session, learned.sequences ?? [], instances, options, context)
+        : undefined,
+    }),
   );
-  const baselines = evaluateBaselines(instances, learned, options.seed);
+  const baselines = { ...evaluateBaselines(instances, learned, options.seed), ...(sasrec && { SASRec: sasrec }) };
   const { results, ...summary } = evaluation;
   await writeJsonLines(join(options.output, 'rankings.jsonl'), results);
   const { adapter } = options;
@@ -66,37 +91,64 @@ async function runEval(options: EvalOptions, context: CommandContext): Promise<v
     ...summary,
     baselines,
   };
+  const rankings = [...calls].map(([index, own]) =>
+    readableRanking(instances[index] as RankingInstance, results[index] as RankingResult, own, {
+      ...evaluation,
+      index,
+    }),
+  );
+  const model = adapter === undefined ? options.model : `${options.model} with ${adapter}`;
+  const page = renderEvaluation({ model, data: options.data, evaluation: summary, baselines, rankings });
+  await writeFileAtomic(join(options.output, 'evaluation.html'), page);
   await writeFileAtomic(join(options.output, 'evaluation.json'), `${JSON.stringify(record, undefined, 1)}\n`);
   await writeStdout(options.json ? `${JSON.stringify(record)}\n` : report(evaluation, baselines));
 }
 
+/** SASRec on the training users' sequences, on the device that the model was on. */
+async function trainSasrec(
+  session: Session,
+  sequences: Sequences,
+  instances: readonly RankingInstance[],
+  { seed }: EvalOptions,
+  { signal }: CommandContext,
+): Promise<readonly MeasureResult[]> {
+  const scorer = await sasrecScorer(session, sequences, instances, { seed, signal });
+  return evaluateScorer(scorer, instances, { bootstrap: { seed } });
+}
+
+type Evaluated = ModelEvaluation & { readonly tokens: TokenUsage };
+
+/** `calls`: those of the instances that the page shows, by their place in the data. */
 async function evaluateModel(
   options: EvalOptions,
   instances: readonly RankingInstance[],
   loaded: LoadedModel,
   context: CommandContext,
-): Promise<ModelEvaluation & { readonly tokens: TokenUsage }> {
+): Promise<{ evaluation: Evaluated; calls: ReadonlyMap<number, RankingCall[]> }> {
   const { seed, maxTokens, temperature, malformed: policy, retries } = options;
   const { signal } = context;
   const progress = openProgress('ranked instances', options.json);
   const language = loaded.language();
   const protocol = await rankingProtocol(options, seed, instances, language);
   const generate = language.generator({ maxTokens, temperature, seed }, { signal });
+  const shown = spread(instances.length, options.show);
+  const calls = new Map(shown.map((index) => [index, [] as RankingCall[]]));
+  const callsOf = new Map(shown.map((index) => [instances[index]?.id, calls.get(index)]));
   const evaluation = await evaluate(protocol, instances, generate, {
     malformed: { policy, retries },
     bootstrap: { seed },
     signal,
     onProgress: (done, total) => progress.update(done, total),
+    onRound: (round) => {
+      for (const call of round) callsOf.get(call.instanceId)?.push(call);
+    },
   });
   progress.end();
-  return { ...evaluation, tokens: language.usage };
+  return { evaluation: { ...evaluation, tokens: language.usage }, calls };
 }
 
 /** Measures x 100 with 95 % intervals, one row a ranker; chance is exact. */
-function report(
-  evaluation: ModelEvaluation & { readonly tokens: TokenUsage },
-  baselines: Readonly<Record<string, readonly MeasureResult[]>>,
-): string {
+function report(evaluation: Evaluated, baselines: Readonly<Record<string, readonly MeasureResult[]>>): string {
   const { measures, exclusion, malformedByReason } = evaluation;
   const cell = ({ mean, low, high }: MeasureResult): string => `${percent(mean)} [${percent(low)}, ${percent(high)}]`;
   const rows = [
