@@ -162,6 +162,8 @@ function rateCurves(timing: readonly TimingRecord[], steps: readonly StepRecord[
   const of = (name: string) => timesOf(timing, ({ rates }) => rates?.[name]);
   const speeds = [
     { label: 'sampled', points: of('tokens_per_second/generate') },
+    { label: 'scored', points: of('tokens_per_second/score') },
+    { label: 'by the reference', points: of('tokens_per_second/reference') },
     { label: 'trained', points: of('tokens_per_second/update') },
   ].filter(({ points }) => points.length > 0);
   const mfu = [{ label: 'share', points: of('perf/mfu/actor') }];

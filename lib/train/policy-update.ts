@@ -141,6 +141,7 @@ export async function scores(
   if (sequences.length === 0) return [];
   const request = { sequences: sequences.map(({ tokens }) => tokens), temperature, maxBatchTokens };
   const all = await watch.time(phase, () => model.score(request, { signal }));
+  watch.countTokens(phase, request.sequences);
   return all.map((row, index) => row.subarray((sequences[index] as SequencePlace).start));
 }
 

@@ -13,17 +13,20 @@ export function stepRates(
   { seconds, tokens, phaseTokens = {} }: Pick<StepOutcome, 'seconds' | 'tokens' | 'phaseTokens'>,
   { parameters, trainedParameters, peakTeraflops }: Machine,
 ): Record<string, number> {
-  const { generate: sampled = 0, update: trained = 0 } = phaseTokens;
+  const { generate: sampled = 0, update: trained = 0, score = 0, reference = 0 } = phaseTokens;
   const { total = 0 } = seconds;
   if (total <= 0) return {};
   const spent = (...phases: string[]) => phases.reduce((sum, phase) => sum + (seconds[phase] ?? 0), 0);
   const rates: Record<string, number> = { 'perf/throughput': tokens / total };
   const speeds = [
     ['tokens_per_second/generate', sampled, spent('generate')],
+    ['tokens_per_second/score', score, spent('score')],
+    ['tokens_per_second/reference', reference, spent('reference')],
     ['tokens_per_second/update', trained, spent('forward', 'head', 'backward', 'update')],
   ] as const;
   for (const [name, count, time] of speeds) if (count > 0 && time > 0) rates[name] = count / time;
-  const work = parameters * (2 * sampled + 4 * trained) + trainedParameters * 2 * trained;
+  const forward = sampled + score + reference;
+  const work = parameters * (2 * forward + 4 * trained) + trainedParameters * 2 * trained;
   const teraflops = work / total / 1e12;
   rates['perf/model_tflops'] = teraflops;
   if (peakTeraflops !== undefined) rates['perf/mfu/actor'] = teraflops / peakTeraflops;

@@ -2,8 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { stepRates } from '../../lib/train/rates.js';
 
 describe('stepRates', () => {
-  const seconds = { generate: 2, forward: 1, head: 0.5, backward: 2, update: 0.5, reward: 1, total: 8 };
-  const phaseTokens = { generate: 300, update: 1000 };
+  const seconds = {
+    generate: 2,
+    score: 0.5,
+    reference: 0.25,
+    forward: 1,
+    head: 0.5,
+    backward: 2,
+    update: 0.5,
+    reward: 1,
+    total: 8,
+  };
+  const phaseTokens = { generate: 300, score: 200, reference: 100, update: 1000 };
 
   it('divides tokens by the seconds of their phase, and model FLOPs by those of the step', () => {
     const rates = stepRates(
@@ -13,10 +23,12 @@ describe('stepRates', () => {
     expect(rates).toEqual({
       'perf/throughput': 200,
       'tokens_per_second/generate': 150,
+      'tokens_per_second/score': 400,
+      'tokens_per_second/reference': 400,
       'tokens_per_second/update': 250,
-      // 4e9 x (2 x 300 + 6 x 1000) / 8 s
-      'perf/model_tflops': 3.3,
-      'perf/mfu/actor': 0.033,
+      // 4e9 x (2 x (300 + 200 + 100) + 6 x 1000) / 8 s
+      'perf/model_tflops': 3.6,
+      'perf/mfu/actor': 3.6 / 100,
     });
   });
 

@@ -97,7 +97,8 @@ async function runEval(options: EvalOptions, context: CommandContext): Promise<v
       index,
     }),
   );
-  const page = renderEvaluation({ ...options, evaluation: summary, baselines, rankings });
+  const model = adapter === undefined ? options.model : `${options.model} with ${adapter}`;
+  const page = renderEvaluation({ model, data: options.data, evaluation: summary, baselines, rankings });
   await writeFileAtomic(join(options.output, 'evaluation.html'), page);
   await writeFileAtomic(join(options.output, 'evaluation.json'), `${JSON.stringify(record, undefined, 1)}\n`);
   await writeStdout(options.json ? `${JSON.stringify(record)}\n` : report(evaluation, baselines));
