@@ -77,7 +77,6 @@ const kPpoSources: Preset['sources'] = [
   [['checkpoint'], `${kTinyZero}: save_freq 100; it keeps all, ours the newest`],
 ];
 
-
 const kRankR1 = 'Rank-R1/train_grpo.py of ielab/llm-rankers at b36517b';
 const kTrl15 = 'not in the script; defaults of TRL 0.15.2, the release in force';
 

@@ -46,6 +46,7 @@ const request = {
   optimizerStep: 0,
   learningRate: 0.004,
   samples: 0,
+  dropoutSeed: 0,
   signal: new AbortController().signal,
 };
 

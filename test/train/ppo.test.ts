@@ -1,5 +1,5 @@
 /** PPO on the engine: what reaches the losses, what a critic changes, and that it learns. */
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -154,6 +154,29 @@ describe('the critic', () => {
 });
 
 describe.each(['own', 'shared'] as const)('with a critic of %s body', (body) => {
+  it('beside an adapter, a resumed run ends in the same bytes, and the base stays as it is', async () => {
+    const folder = (await train(ppoRun({ steps: 1 }, 4))).checkpoint as string;
+    const before = readFileSync(join(folder, 'model.safetensors'));
+    const make = () => {
+      const kl = { kl: { coefficient: 0.05 }, reference: 'base' };
+      const run = ppoRun({ steps: 4, updates: 2, critic: { body }, ...kl }, 0);
+      return { ...run, model: { folder, lora: { rank: 2, dropout: 0.1 } } };
+    };
+    const [straight, resumed] = [make(), make()];
+    const metrics = await metricsOf(straight);
+    expect(metrics.at(-1)?.['critic/values/mean']).not.toBe(0);
+    expect(metrics.at(-1)?.kl).toBeGreaterThan(0);
+    for await (const event of train(resumed)) if (event.type === 'step' && event.record.step === 2) break;
+    await train(resumed, { resume: true });
+    const last = 'checkpoints/step-00000004';
+    const critic = body === 'own' ? 'critic/optimizer.safetensors' : 'value_head.safetensors';
+    for (const name of ['metrics.jsonl', `${last}/trainer_state/optimizer.safetensors`, `${last}/${critic}`]) {
+      const [one, other] = [straight, resumed].map(({ output }) => readFileSync(join(output, name)));
+      expect(one?.equals(other as Buffer), name).toBe(true);
+    }
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(before)).toBe(true);
+  });
+
   it('the reward rises', async () => {
     const critic = body === 'own' ? { body, learningRate: 0.01 } : { body, coefficient: 0.5 };
     const metrics = await metricsOf(ppoRun({ steps: 40, prompts: 16, group: 2, updates: 2, lambda: 0.95, critic }, 60));
