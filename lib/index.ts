@@ -104,6 +104,9 @@ export {
   type TrecEvalVersion,
 } from './eval/index.js';
 export {
+  type AdapterConfig,
+  type AdapterFolder,
+  type AdapterSource,
   type BackendReport,
   type BuildInfo,
   backends,
@@ -125,6 +128,7 @@ export {
   type ParameterGroup,
   planTraining,
   type Recompute,
+  readAdapterFolder,
   readModelFolder,
   type ScoreRequest,
   type Session,
@@ -132,6 +136,7 @@ export {
   totalBytes,
   type UpdateRequest,
   type UpdateResult,
+  writeAdapterConfig,
   writeModelConfig,
 } from './native/index.js';
 export {

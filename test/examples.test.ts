@@ -37,6 +37,12 @@ const kTests: Record<string, () => void | Promise<void>> = {
     expect(said).toMatch(/MRR: model [\d.]+ \[[\d.]+, [\d.]+\], chance [\d.]+, popularity [\d.]+/);
     expect(said).toMatch(/first ranking: \S+ > \S+/);
   },
+  'lora.mjs': () => {
+    const said = run('lora.mjs', '', join(work, 'lora'), '2');
+    expect(said).toMatch(/warm-up 20: loss [\d.]+\ngrpo 1: .*\ngrpo 2: .*kl [\d.]+\n/);
+    expect(said).toContain('adapter: adapter_config.json, adapter_model.safetensors');
+    expect(said).toMatch(/a ranking with the adapter: \S+ > \S+ > \S+ > \S+/);
+  },
   'rank.mjs': async () => {
     const { checkpoint } = await train({
       output: join(work, 'model'),
