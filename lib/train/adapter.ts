@@ -5,6 +5,7 @@ import {
   kAdapterWeightsFile,
   type Model,
   planTraining,
+  readAdapterFolder,
   readModelFolder,
   writeAdapterConfig,
 } from '../native/index.js';
@@ -12,9 +13,16 @@ import type { Checkpoint } from './checkpoint.js';
 import type { ResolvedConfig } from './config.js';
 import type { ScoringModel, TrainableModel } from './stage.js';
 
-/** The adapter that the settings describe; undefined where all weights train. */
+/**
+ * The adapter that the settings describe; undefined where all weights train.
+ *
+ * @throws WinnowError ERR_FILE_*, ERR_ADAPTER_CONFIG for one that is to be trained on
+ */
 export function adapterOf({ model: { lora } }: Pick<ResolvedConfig, 'model'>): AdapterConfig | undefined {
-  return lora;
+  if (lora === undefined) return undefined;
+  const { from, dropout, rank = 16, alpha = 32, rsLora = false, targets = ['all-linear'] } = lora;
+  if (from !== undefined) return { ...readAdapterFolder(from).config, dropout };
+  return { rank, alpha, dropout, rsLora, targets };
 }
 
 /**
@@ -30,7 +38,7 @@ export function requireAdapterFits(config: Pick<ResolvedConfig, 'model'>): void 
   }
 }
 
-/** Adds the adapter: a new one, with which the policy is the model's, or that of a checkpoint. */
+/** Adds the adapter: a new one, with which the policy is the model's, or that of a checkpoint or of the settings. */
 export async function addAdapter(
   model: Model,
   config: ResolvedConfig,
@@ -39,10 +47,11 @@ export async function addAdapter(
 ): Promise<void> {
   const adapter = adapterOf(config);
   if (adapter === undefined) return;
+  const folder = checkpoint?.path ?? config.model.lora?.from;
   const source =
-    checkpoint === undefined
+    folder === undefined
       ? ({ kind: 'random', seed: config.seed } as const)
-      : ({ kind: 'file', path: join(checkpoint.path, kAdapterWeightsFile) } as const);
+      : ({ kind: 'file', path: readAdapterFolder(folder).weightsFile } as const);
   await model.addAdapter(adapter, source, { signal });
 }
 
@@ -67,5 +76,6 @@ export function withoutAdapter(model: Pick<TrainableModel, 'score'>): ScoringMod
 
 /** Whether the reference of a stage is what the model is without its adapter; a new adapter changes nothing yet. */
 export function isBaseReference({ model }: Pick<ResolvedConfig, 'model'>, stage: number, reference: string): boolean {
-  return model.lora !== undefined && (reference === 'base' || (reference === 'stage-start' && stage === 0));
+  if (model.lora === undefined) return false;
+  return reference === 'base' || (reference === 'stage-start' && stage === 0 && model.lora.from === undefined);
 }

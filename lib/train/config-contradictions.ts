@@ -55,7 +55,15 @@ function loraContradictions({ lora, scratch }: ResolvedConfig['model']): Contrad
     const hint = 'give model.folder in place of model.scratch, or remove model.lora';
     add('lora', 'an adapter of random weights would be of no use', hint);
   }
-  const unknown = expandTargets(lora.targets).find((target) => !isLinearModule(target));
+  const own = (['rank', 'alpha', 'rsLora', 'targets'] as const).find((key) => lora[key] !== undefined);
+  if (lora.from !== undefined && own !== undefined) {
+    add(
+      `lora.${own}`,
+      'an adapter that is trained on keeps what it has',
+      `remove model.lora.${own}, or model.lora.from`,
+    );
+  }
+  const unknown = expandTargets(lora.targets ?? []).find((target) => !isLinearModule(target));
   if (unknown !== undefined) {
     const hint = `use ${kLinearModules.join(', ')}, the end of a path such as layers.0.mlp.up_proj, or all-linear`;
     add('lora.targets', `${unknown} is no linear layer of a decoder's layers`, hint);

@@ -30,15 +30,18 @@ const kScratch = z.strictObject({
 
 /** Low-rank adapters on frozen weights: see docs/lora.md. */
 const kLora = z.strictObject({
-  rank: kCount.default(16),
-  /** What is learned counts alpha / rank times. */
-  alpha: z.number().positive().default(32),
+  /** Training goes on from the adapter in this folder, whose rank, alpha, rsLora and targets it keeps. */
+  from: z.string().min(1).optional(),
+  /** Default: 16. */
+  rank: kCount.optional(),
+  /** What is learned counts alpha / rank times. Default: 32. */
+  alpha: z.number().positive().optional(),
   /** Probability of dropping an input of an adapter in training passes; sampling never drops. */
   dropout: z.number().min(0).lt(1).default(0),
-  /** The scale is alpha / sqrt(rank). */
-  rsLora: z.boolean().default(false),
-  /** Names of linear layers, e.g. q_proj, or ends of their paths, e.g. layers.0.mlp.up_proj; `all-linear`: those of all layers. */
-  targets: z.array(z.string().min(1)).min(1).default(['all-linear']),
+  /** The scale is alpha / sqrt(rank). Default: false. */
+  rsLora: z.boolean().optional(),
+  /** Names of linear layers, e.g. q_proj, or ends of their paths, e.g. layers.0.mlp.up_proj; default: `all-linear`, those of all layers. */
+  targets: z.array(z.string().min(1)).min(1).optional(),
 });
 
 const kModel = z.strictObject({

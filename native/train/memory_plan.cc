@@ -66,7 +66,8 @@ MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const Pl
   else
     plan.activations +=
         bytes(config.layers, rows.computed, Keep::kAll) + bytes(1, rows.cached, Keep::kAllAndKeys);
-  if (options.adapter) plan.activations += most * adapter_numbers(config, *options.adapter).working * kFloatBytes;
+  if (options.adapter)
+    plan.activations += most * adapter_numbers(config, *options.adapter).working * kFloatBytes;
   plan.head = options.head_chunk_rows * (config.vocabulary + 2 * config.width + 8) * kFloatBytes;
   plan.kv_store = static_cast<int64_t>(KeyValueStore::size_bytes(config, blocks));
   plan.scratch = scratch_bytes(config, most, options);

@@ -65,7 +65,7 @@ struct LossOptions {
   int max_batch_tokens = 1024;  // forest rows per micro-batch; sequences that share a prefix stay together
   int head_chunk_rows = 64;     // rows of logits that exist at once
   Recompute recompute = Recompute::kNone;
-  uint64_t dropout_seed = 0;    // of an adapter with dropout; another one for every update
+  uint64_t dropout_seed = 0;  // of an adapter with dropout; another one for every update
 };
 
 struct LossResult {

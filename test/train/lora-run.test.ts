@@ -7,6 +7,7 @@ import { readAdapterFolder } from '../../lib/native/index.js';
 import { resolveConfig, type TrainConfig } from '../../lib/train/config.js';
 import { planRun } from '../../lib/train/plan.js';
 import { type TrainOptions, train } from '../../lib/train/trainer.js';
+import { readTensors } from '../golden/support.js';
 import { tinyRun } from './tiny-run.js';
 
 const newFolder = () => join(mkdtempSync(join(tmpdir(), 'winnow-lora-run-')), 'run');
@@ -22,7 +23,8 @@ type Model = TrainConfig['model'];
 const lora = { rank: 3, alpha: 8 };
 
 function newRun(model: Partial<Model> = {}, change: Partial<TrainConfig> = {}): TrainConfig {
-  return { ...tinyRun(newFolder()), model: { folder: base, lora, ...model }, ...change };
+  const { evaluation: _, ...plain } = tinyRun(newFolder());
+  return { ...plain, model: { folder: base, lora, ...model }, ...change };
 }
 
 const last = 'checkpoints/step-00000012';
@@ -103,6 +105,33 @@ describe('a run with an adapter', () => {
     requireSame(one, two);
   });
 
+  it('computes layers again to the same bytes, with dropout too', async () => {
+    const model = { lora: { ...lora, dropout: 0.1 } };
+    const stages = tinyRun('').stages.map((stage) => ({ ...stage, recompute: 'layer' as const }));
+    const [stored, again] = [newRun(model), newRun(model, { stages })];
+    await train(stored);
+    await train(again);
+    requireSame(stored, again, kFiles.slice(2));
+  });
+
+  it('goes on from an adapter that is there', async () => {
+    const first = newRun();
+    const from = (await train(first)).checkpoint as string;
+    const stages = [{ kind: 'sft', steps: 1, batch: 1, learningRate: 1e-30 } as const];
+    const next = newRun({ lora: { from, dropout: 0.1 } }, { stages });
+    const folder = (await train(next)).checkpoint as string;
+    const { config } = readAdapterFolder(from);
+    expect(readAdapterFolder(folder).config).toEqual({ ...config, dropout: 0.1 });
+    const [before, after] = [from, folder].map((path) => readTensors(join(path, 'adapter_model.safetensors')));
+    for (const [name, values] of before as Map<string, Float32Array>) {
+      const other = after?.get(name) as Float32Array;
+      expect(Math.max(...values.map((value, index) => Math.abs(value - (other[index] as number))))).toBeLessThan(1e-20);
+    }
+    const start = newRun({ lora: { from } }, { stages: withKl('stage-start').slice(1) });
+    await train(start);
+    expect(readdirSync(join(start.output, 'references', 'stage-0'))).toContain('adapter_model.safetensors');
+  });
+
   it('takes the model without its adapter as reference, and that is the base folder bit for bit', async () => {
     const [off, copy] = [newRun({}, { stages: withKl('base') }), newRun({}, { stages: withKl(base) })];
     const result = await train(off);
@@ -163,7 +192,7 @@ describe('an adapter that cannot be', () => {
     }
     throw new Error('nothing was thrown');
   };
-  const absent = { data: { train: '/nonexistent.jsonl' }, evaluation: undefined as never };
+  const absent = { data: { train: '/nonexistent.jsonl' } };
 
   it.each([[['q_prj']], [['lm_head']], [['embed_tokens']], [['q_proj', '']], [['all-linear', 'norm']]])(
     'on %j is refused with the settings',
@@ -179,9 +208,15 @@ describe('an adapter that cannot be', () => {
     await expect(planRun(config)).rejects.toMatchObject({ code: 'ERR_ADAPTER_TARGET' });
   });
 
-  it('of random weights, and a base without an adapter, are refused', async () => {
+  it('of random weights, beside a reference that follows, and a base without an adapter, are refused', async () => {
     const scratch = tinyRun('').model.scratch as NonNullable<Model['scratch']>;
     expect((await failure({ ...newRun(), model: { scratch, lora } })).message).toContain('model.lora');
+    const both = newRun({ lora: { from: base, rank: 4 } });
+    expect((await failure(both)).message).toContain('model.lora.rank');
+    const following = withKl('stage-start').map((stage) =>
+      stage.kind === 'grpo' ? { ...stage, referenceSync: { everySteps: 2 } } : stage,
+    );
+    expect((await failure(newRun({}, { stages: following }))).message).toContain('referenceSync');
     const bare = { ...newRun({}, { stages: withKl('base') }), model: { folder: base } };
     expect((await failure(bare)).message).toContain('reference');
   });

@@ -92,7 +92,7 @@ describe('presets', () => {
     const { stages, model, protocol } = resolveConfig(settings);
     expect(model).toEqual({
       ...{ dtype: 'bf16', folder: 'x' },
-      lora: { rank: 16, alpha: 32, dropout: 0.05, rsLora: false, targets: ['q_proj', 'v_proj'] },
+      lora: { rank: 16, alpha: 32, dropout: 0.05, targets: ['q_proj', 'v_proj'] },
     });
     expect(protocol).toMatchObject({ name: 'setwise', wording: 'rank-r1', window: 20 });
     expect(stages[0]).toMatchObject({

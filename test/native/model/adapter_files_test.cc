@@ -108,8 +108,8 @@ TEST("model/adapter/the plan counts masters and moments of the adapter alone") {
   for (const AdapterSpec& spec : adapter_specs(config, adapter))
     parameters += spec.a.rows * spec.a.cols + spec.b.rows * spec.b.cols;
   const MemoryPlan all = plan_training(config, DType::kBF16, {.max_batch_tokens = 64, .head_chunk_rows = 8});
-  const MemoryPlan plan = plan_training(
-      config, DType::kBF16, {.max_batch_tokens = 64, .head_chunk_rows = 8, .adapter = &adapter});
+  const MemoryPlan plan = plan_training(config, DType::kBF16,
+                                        {.max_batch_tokens = 64, .head_chunk_rows = 8, .adapter = &adapter});
   EXPECT(plan.optimizer == 16 * parameters, plan.optimizer);
   EXPECT(plan.weights == all.weights + 4 * parameters, plan.weights);
   EXPECT(plan.activations == all.activations + 64 * 4 * 2 * 3, plan.activations);

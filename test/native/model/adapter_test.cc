@@ -116,6 +116,12 @@ TEST("model/adapter/dropout depends on the path, the seed and nothing else") {
   EXPECT(!same_bits(one.logprobs, accumulate_all(tiny.model, kSequences, supervised_with(2)).logprobs),
          "another seed");
   take_gradients(tiny.model);
+  LossOptions recomputed = supervised_with(1);
+  recomputed.recompute = Recompute::kLayer;
+  EXPECT(same_bits(accumulate_all(tiny.model, kSequences, recomputed).logprobs, one.logprobs), "recomputed");
+  const Gradients again = take_gradients(tiny.model);
+  EXPECT(std::equal(again.begin(), again.end(), gradients.begin(), same_bits),
+         "gradient of layers computed again");
   const LossResult split = accumulate_all(tiny.model, kSequences, supervised_with(1, 5));
   EXPECT(same_bits(split.logprobs, one.logprobs), "in small batches");
   EXPECT(largest_difference(take_gradients(tiny.model), gradients) < 1e-5, "its gradient");
