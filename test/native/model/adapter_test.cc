@@ -1,5 +1,6 @@
 // Adapters: what they add, what they leave alone, and dropout.
 #include "adapter_fixture.h"
+#include "io/safetensors.h"
 
 namespace winnow::test {
 namespace {
@@ -68,19 +69,24 @@ TEST("model/adapter/a value head trains beside it, and nothing else") {
   EXPECT(!same_bits(read(tiny.model, tiny.model.parameter("score.weight").source), before), "the head moved");
 }
 
-TEST("model/adapter/a score without it keeps what the sampler left for the gradient") {
-  AdaptedModel kept(cpu_ops(), "qwen3"), own(cpu_ops(), "qwen3");
+// One completion and its prompt, with the activations of their sampling kept.
+TokenLists sample_and_keep(Model& model) {
   SamplingOptions sampling;
   sampling.max_tokens = 9;
   GenerateLimits limits;
   limits.max_activation_bytes = 1 << 24;
   const TokenLists prompts(Lists{{1, 2, 3, 4, 5}});
-  kept.model.enable_training();
-  own.model.enable_training();
-  const auto sampled = generate(kept.model, prompts, sampling, limits).sequences[0];
+  const auto sampled = generate(model, prompts, sampling, limits).sequences[0];
   std::vector<int32_t> tokens = prompts.tokens;
   tokens.insert(tokens.end(), sampled.tokens.begin(), sampled.tokens.end());
-  const TokenLists whole(Lists{tokens});
+  return TokenLists(Lists{tokens});
+}
+
+TEST("model/adapter/a score without it keeps what the sampler left for the gradient") {
+  AdaptedModel kept(cpu_ops(), "qwen3"), own(cpu_ops(), "qwen3");
+  kept.model.enable_training();
+  own.model.enable_training();
+  const TokenLists whole = sample_and_keep(kept.model);
   score(kept.model, whole, {.adapter = false});
   const LossResult result = accumulate_all(kept.model, whole, supervised());
   EXPECT(result.cached_tokens == result.forest_tokens, "all activations were there");
@@ -89,17 +95,30 @@ TEST("model/adapter/a score without it keeps what the sampler left for the gradi
   EXPECT(std::equal(a.begin(), a.end(), b.begin(), same_bits), "the same gradient");
 }
 
+TEST("model/adapter/with dropout nothing of the sampler is part of the gradient") {
+  AdaptedModel tiny(cpu_ops(), "qwen3", adapter_config(0.5f));
+  tiny.model.enable_training();
+  const TokenLists whole = sample_and_keep(tiny.model);
+  const LossResult result = accumulate_all(tiny.model, whole, supervised_with(1));
+  EXPECT(result.cached_tokens == 0, "a pass of its own");
+  EXPECT(!same_bits(result.logprobs, score(tiny.model, whole)), "which drops");
+}
+
 TEST("model/adapter/keys of prompts are forgotten when an adapter comes") {
+  TemporaryFile file("winnow-coming-adapter");
   SamplingOptions sampling;
   sampling.max_tokens = 12;
   GenerateLimits limits;
   limits.max_prefix_bytes = 1 << 24;
-  const TokenLists prompts(Lists{random_tokens(*std::make_unique<Random>("prompt"), 40, 37)});
+  Random random("prompt");
+  const TokenLists prompts(Lists{random_tokens(random, 40, 37)});
+  AdaptedModel fresh(cpu_ops(), "qwen2");
+  fresh.model.save_adapter(file.path);
   TinyModel tiny(cpu_ops(), "qwen2");
   generate(tiny.model, prompts, sampling, limits);
-  tiny.model.add_adapter(adapter_config(), 3);
-  fill_b(tiny.model);
-  AdaptedModel fresh(cpu_ops(), "qwen2");
+  EXPECT(generate(tiny.model, prompts, sampling, limits).statistics.known_prompt_tokens > 0,
+         "keys were kept");
+  tiny.model.add_adapter(adapter_config(), SafetensorsReader({file.path}));
   const auto one = generate(tiny.model, prompts, sampling, limits).sequences[0];
   const auto other = generate(fresh.model, prompts, sampling, limits).sequences[0];
   EXPECT(one.tokens == other.tokens && same_bits(one.logprobs, other.logprobs), "the same completion");
