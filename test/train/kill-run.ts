@@ -65,9 +65,10 @@ export async function killRuns(
   const root = mkdtempSync(join(tmpdir(), 'winnow-kill-'));
   const random = new RandomStream(seed, 'kill');
   const figures: KillFigures = { kills: 0, runs: 0, insideCheckpoints: 0, insideDeletions: 0, starting: 0 };
-  const straight = await Promise.all(
-    variants.map((variant, index) => straightRun(variant, join(root, `whole-${index}`))),
-  );
+  const straight: Straight[] = [];
+  for (const [index, variant] of variants.entries()) {
+    straight.push(await straightRun(variant, join(root, `whole-${index}`)));
+  }
   for (let number = 0; figures.kills < kills; number++) {
     const variant = number % variants.length;
     const output = join(root, `run-${number}`);

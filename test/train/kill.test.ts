@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RandomStream } from '../../lib/random.js';
 import { newestCheckpoint } from '../../lib/train/checkpoint.js';
+import { train } from '../../lib/train/trainer.js';
 import { killRuns, runAndKill } from './kill-run.js';
-import { tinyRun, tinyRunWithHistory } from './tiny-run.js';
+import { tinyRun, tinyRunWithAdapter, tinyRunWithCritic, tinyRunWithHistory } from './tiny-run.js';
 
 /** `npm run test:kill -- --kills 200 --seed 1` sets these. */
 const kKills = Number(process.env.WINNOW_KILLS ?? 6);
@@ -48,7 +49,10 @@ describe('a process killed at any instant', () => {
   it(
     'resumes to the same final bytes as a run that nobody touched',
     async () => {
-      const figures = await killRuns([tinyRun, tinyRunWithHistory], { kills: kKills, seed: kSeed });
+      const { checkpoint: base } = await train(tinyRun(newFolder()));
+      const withAdapter = (output: string) => tinyRunWithAdapter(output, base as string);
+      const variants = [tinyRun, tinyRunWithHistory, tinyRunWithCritic, withAdapter];
+      const figures = await killRuns(variants, { kills: kKills, seed: kSeed });
       console.log(`kills: ${JSON.stringify(figures)}`);
       expect(figures.kills).toBe(kKills);
       // Checkpoints take about a half of such a run: a hundred kills that miss them all do not happen.

@@ -37,3 +37,22 @@ export function tinyRunWithHistory(output: string): TrainConfig {
     checkpoint: { ...run.checkpoint, best: { measure: 'mrr' } },
   };
 }
+
+/** PPO, whose critic is a second model with moments of its own. */
+export function tinyRunWithCritic(output: string): TrainConfig {
+  const run = tinyRun(output);
+  const [sft] = run.stages;
+  const sampling = { prompts: 4, group: 2, maxTokens: 24, learningRate: 0.005, maxBatchTokens: 256 };
+  const ppo = { kind: 'ppo', steps: 5, ...sampling, updates: 2, miniBatch: 2, critic: { warmupSteps: 1 } } as const;
+  return { ...run, stages: [{ ...sft, steps: 2 } as typeof ppo | Exclude<typeof sft, undefined>, ppo] };
+}
+
+/** A low-rank adapter with dropout on the weights of `base`, a model folder that another run left. */
+export function tinyRunWithAdapter(output: string, base: string): TrainConfig {
+  const run = tinyRun(output);
+  return {
+    ...run,
+    model: { folder: base, dtype: 'bf16', lora: { rank: 2, alpha: 4, dropout: 0.1 } },
+    stages: run.stages.map((stage) => ({ ...stage, steps: 4 })),
+  };
+}
