@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { Document, isMap, isNode, isPair, isSeq, LineCounter, type Pair, parse, parseDocument } from 'yaml';
 import { WinnowError } from '../errors.js';
 import { type Locate, type ResolvedConfig, resolveConfig } from './config.js';
-import { type PresetChoice, withPreset } from './preset.js';
+import { withPreset } from './preset.js';
+import type { PresetName } from './presets.js';
 
 /** Throws ERR_CONFIG_FILE, ERR_CONFIG_SYNTAX, or what `resolveConfig` throws, with file and line. */
-export function readConfig(path: string, sets: readonly string[] = [], preset?: PresetChoice): ResolvedConfig {
+export function readConfig(path: string, sets: readonly string[] = [], preset?: PresetName): ResolvedConfig {
   return parseConfig(readText(path), path, sets, preset);
 }
 
@@ -18,7 +19,7 @@ export function parseConfig(
   text: string,
   name: string,
   sets: readonly string[] = [],
-  preset?: PresetChoice,
+  preset?: PresetName,
 ): ResolvedConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -40,7 +41,7 @@ export function parseConfig(
 }
 
 /** The document itself where no preset is asked for: it knows what stands in which line. */
-function fillPreset(document: Document, preset: PresetChoice | undefined): Document {
+function fillPreset(document: Document, preset: PresetName | undefined): Document {
   const written: unknown = document.toJS();
   const own = written ?? (preset === undefined ? written : {});
   if (typeof own !== 'object' || own === null) return document;

@@ -1,21 +1,10 @@
-/**
- * Settings of published systems, and one that runs anywhere. Every number has its source in `sources`, which a test checks. What
- * this version cannot do stands in `needs`: such a preset is refused, and never quietly replaced by something near it. A need
- * that is `waivable` can be done without, and the run's notes say so then.
- */
+/** Settings of published systems, and one that runs anywhere. Every number has its source in `sources`, which a test checks. */
 import type { TrainConfig } from './config-schema.js';
-
-export interface PresetNeed {
-  readonly name: string;
-  readonly what: string;
-  readonly waivable: boolean;
-}
 
 export interface Preset {
   readonly summary: string;
   /** What it leaves out (model, data, output) is the user's to give. */
   readonly settings: PresetSettings;
-  readonly needs: readonly PresetNeed[];
   /** Where the numbers under a path (`stages.0.kl` covers all below it) come from. */
   readonly sources: readonly (readonly [paths: readonly string[], source: string])[];
 }
@@ -90,7 +79,6 @@ export const kPresets = {
       stages: [{ ...kPpo, name: 'PPO', sizes: { minimum: 2, maximum: 20 } }],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [],
     sources: [
       ...kPpoSources,
       [['stages.0.sizes'], 'the case expansion of process_list: every size from 2 to all 20 candidates'],
@@ -105,7 +93,6 @@ export const kPresets = {
       stages: [{ ...kPpo, name: 'PPO', steps: 1000, prompts: 2, miniBatch: 2 }],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [],
     sources: [
       [
         ['stages.0.steps', 'stages.0.prompts', 'stages.0.miniBatch'],
@@ -138,7 +125,6 @@ export const kPresets = {
       ],
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [],
     sources: [
       [['model'], `${kRankR1}: r 16, alpha 32, dropout 0.05; PEFT's targets for Qwen2 where none are named`],
       [['protocol'], 'Rank-R1/run_setwise.py: num_child 19, k 10'],
@@ -184,7 +170,6 @@ export const kPresets = {
       ],
       checkpoint: { every: 20, keep: 2 },
     },
-    needs: [],
     sources: [
       [['model'], 'Rank-R1/train_grpo_v0.2.py: r 16, alpha 32 on q, k, v, o, gate, up, down'],
       [['seed', 'stages.0.sizes'], 'Rank-R1/create_dataset for v0.2: seed 929, 2 to 10 documents'],
@@ -224,7 +209,6 @@ export const kPresets = {
       evaluation: { instances: 200, maxTokens: 64, resamples: 2000 },
       checkpoint: { every: 100, keep: 2 },
     },
-    needs: [],
     sources: [
       [
         ['model', 'data', 'stages', 'evaluation', 'checkpoint'],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ConsoleReporter, LiveReport, planText, TensorBoardWriter } from '../../report/index.js';
 import {
-  type PresetChoice,
+  type PresetName,
   parseConfig,
   planRun,
   type ResolvedConfig,
@@ -19,7 +19,6 @@ import { writeStdout } from '../output.js';
 
 interface TrainFlags extends EngineOptions {
   readonly preset?: string;
-  readonly without: readonly string[];
   readonly set: readonly string[];
   readonly resume: boolean;
   readonly dryRun: boolean;
@@ -31,9 +30,6 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .description('train a ranker as a YAML file or a preset says')
     .argument('[config]', 'YAML file; may be left out with --preset')
     .option('--preset <name>', 'settings of a published system, under those of the file: see docs/presets.md')
-    .addOption(
-      new Option('--without <need>', 'do without something that the preset needs').default([]).argParser(collectSets),
-    )
     .addOption(new Option('--set <key=value>', 'change a setting; may be repeated').default([]).argParser(collectSets))
     .option('--resume', 'continue from the newest complete checkpoint', false)
     .option(
@@ -50,11 +46,10 @@ export function registerTrain(program: Command, context: CommandContext): void {
   });
 }
 
-function configOf(path: string | undefined, { preset: name, without }: TrainFlags, sets: string[]): ResolvedConfig {
+function configOf(path: string | undefined, { preset: name }: TrainFlags, sets: string[]): ResolvedConfig {
   requireTogether(path !== undefined || name !== undefined, 'a YAML file or --preset', 'training');
-  requireTogether(name !== undefined || without.length === 0, '--preset', '--without');
   // A name that is not there is told by the reader, which knows them all.
-  const preset = name === undefined ? undefined : ({ name, without: [...without] } as PresetChoice);
+  const preset = name as PresetName | undefined;
   return path === undefined ? parseConfig('', `--preset ${name}`, sets, preset) : readConfig(path, sets, preset);
 }
 
