@@ -27,6 +27,7 @@ export async function completionValues(
   if (sequences.length === 0) return [];
   const request = { sequences: sequences.map(({ tokens }) => tokens), maxBatchTokens };
   const all = await watch.time('values', () => critic.values(request, { signal }));
+  watch.countTokens('values', request.sequences);
   return all.map((row, index) => row.subarray((sequences[index] as SequencePlace).start));
 }
 
@@ -74,8 +75,9 @@ export async function updateCritic(
     for (const terms of parts) {
       if (terms.length === 0) continue;
       const { gradient, metrics } = await valueLoss(critic, config, terms, outcome.updates === 0, request, watch);
+      const sequences = terms.map(({ tokens }) => tokens);
+      watch.countTokens('update_critic', sequences);
       const applied = await watch.time('update_critic', async () => {
-        const sequences = terms.map(({ tokens }) => tokens);
         const { maxBatchTokens, recompute } = config;
         await critic.accumulateGradients(
           { kind: 'value', sequences, valueGradient: gradient, maxBatchTokens, recompute },

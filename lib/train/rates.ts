@@ -22,6 +22,8 @@ export function stepRates(
     ['tokens_per_second/generate', sampled, spent('generate')],
     ['tokens_per_second/score', score, spent('score')],
     ['tokens_per_second/reference', reference, spent('reference')],
+    ['tokens_per_second/values', phaseTokens.values ?? 0, spent('values')],
+    ['tokens_per_second/update_critic', phaseTokens.update_critic ?? 0, spent('update_critic')],
     ['tokens_per_second/update', trained, spent('forward', 'head', 'backward', 'update')],
   ] as const;
   for (const [name, count, time] of speeds) if (count > 0 && time > 0) rates[name] = count / time;

@@ -61,7 +61,10 @@ export interface StepRequest {
 export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   readonly seconds: Readonly<Record<string, number>>;
-  /** `generate`: tokens sampled. `score`, `reference`: of the sequences whose log-probabilities were computed. `update`: tokens of the sequences whose gradient was taken, once for each update. */
+  /**
+   * `generate`: tokens sampled. `score`, `reference`, `values`: of the sequences read by policy, reference and critic. `update`,
+   * `update_critic`: of the sequences whose gradient was taken, once for each update.
+   */
   readonly phaseTokens?: Readonly<Record<string, number>>;
   readonly samples: readonly Omit<SampleRecord, 'step' | 'stage'>[];
   readonly thoughts?: readonly Thought[];

@@ -38,6 +38,15 @@ describe('stepRates', () => {
     expect(rates['perf/model_tflops']).toBeCloseTo(2.625, 10);
   });
 
+  it('tells the speeds of a critic', () => {
+    const critic = { values: 2, update_critic: 4 };
+    const rates = stepRates(
+      { seconds: { ...critic, total: 8 }, tokens: 1, phaseTokens: { values: 500, update_critic: 600 } },
+      { parameters: 1, trainedParameters: 1 },
+    );
+    expect(rates).toMatchObject({ 'tokens_per_second/values': 250, 'tokens_per_second/update_critic': 150 });
+  });
+
   it('leaves out what was not done, and what cannot be known', () => {
     const rates = stepRates(
       { seconds: { generate: 1, total: 1 }, tokens: 9, phaseTokens: { generate: 5 } },
