@@ -9,11 +9,8 @@
 namespace winnow::test {
 namespace {
 
-// Made by Python's safetensors; see test/fixtures/safetensors/make.py.
-std::string fixture() {
-  return (std::filesystem::path(__FILE__).parent_path() / "../../fixtures/safetensors/mixed.safetensors")
-      .string();
-}
+// Made by Python's safetensors; see test/fixtures/safetensors/make.py. CTest runs at the repository's root.
+std::string fixture() { return "test/fixtures/safetensors/mixed.safetensors"; }
 
 SafetensorsReader read(const TemporaryFolder& folder, const std::string& header, size_t data_bytes) {
   write_bytes(folder.file("x.safetensors"), safetensors_bytes(header, data_bytes));
