@@ -1,6 +1,6 @@
 /** The programs of examples/ run to their end, on the compiled library as users do, with small numbers. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,7 +58,10 @@ const kTests: Record<string, () => void | Promise<void>> = {
 describe('examples', () => {
   for (const [name, test] of Object.entries(kTests)) it(name, test, 120_000);
 
-  it('has a test for every program', () => {
-    expect(readdirSync(folder).filter((name) => name.endsWith('.mjs'))).toEqual(Object.keys(kTests).sort());
+  it('has a test for every program, and a line for every file', () => {
+    const names = readdirSync(folder).filter((name) => name !== 'README.md');
+    expect(names.filter((name) => name.endsWith('.mjs'))).toEqual(Object.keys(kTests).sort());
+    const page = readFileSync(join(folder, 'README.md'), 'utf8');
+    expect(names.filter((name) => !page.includes(`| \`${name}`))).toEqual([]);
   });
 });
