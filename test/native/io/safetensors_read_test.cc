@@ -1,5 +1,4 @@
 #include <cstring>
-#include <filesystem>
 
 #include "base/error.h"
 #include "harness.h"
