@@ -133,6 +133,7 @@ export {
   type ScoreRequest,
   type Session,
   type SessionOptions,
+  type TrainingForms,
   totalBytes,
   type UpdateRequest,
   type UpdateResult,

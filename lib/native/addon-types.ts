@@ -188,6 +188,15 @@ export interface NativeUpdateResult {
   skipped: boolean;
 }
 
+/**
+ * How what trains is kept. `8bit`: the moments of matrices, with a scale for every block of 256. `split`: masters of linear layers as
+ * the packed weight and what rounding cut off, to the same bits.
+ */
+export interface TrainingForms {
+  moments: 'f32' | '8bit';
+  masters: 'f32' | 'split';
+}
+
 export interface NativeMemoryPlan {
   weightsBytes: number;
   optimizerBytes: number;
@@ -197,6 +206,8 @@ export interface NativeMemoryPlan {
   /** An upper bound of what the kernels hold besides. */
   scratchBytes: number;
   trainedParameters: number;
+  /** What this machine, or the control group that the process is in, has left now. */
+  availableBytes: number;
 }
 
 export interface BuildInfo {
@@ -257,7 +268,7 @@ export interface Addon {
   embed(model: ModelHandle, request: NativeEmbedRequest, control: CallControl): Promise<Float32Array>;
   generate(model: ModelHandle, request: NativeGenerateRequest, control: CallControl): Promise<NativeGenerateResult>;
   /** Allocates masters, gradients and moments: of the adapter where there is one. */
-  enableTraining(model: ModelHandle, control: CallControl): Promise<void>;
+  enableTraining(model: ModelHandle, request: TrainingForms, control: CallControl): Promise<void>;
   accumulateGradients(model: ModelHandle, request: NativeLossRequest, control: CallControl): Promise<NativeLossResult>;
   applyGradients(model: ModelHandle, request: NativeUpdateRequest, control: CallControl): Promise<NativeUpdateResult>;
   saveOptimizerState(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;
@@ -276,6 +287,8 @@ export interface Addon {
     recompute: Recompute;
     threads: number;
     adapter?: NativeAdapterConfig;
+    moments: TrainingForms['moments'];
+    masters: TrainingForms['masters'];
   }): NativeMemoryPlan;
   /** Micro-benchmarks: one timed run of a kernel at a shape; see bench/. */
   benchmark(

@@ -23,6 +23,7 @@ export type {
   ParameterGroup,
   Recompute,
   StopReason,
+  TrainingForms,
 } from './addon-types.js';
 export { loadAddon } from './binding.js';
 export type { CallOptions } from './calls.js';

@@ -1,5 +1,12 @@
 import { type AdapterConfig, type AdapterSource, toNativeAdapter } from './adapter.js';
-import type { Addon, DTypeName, ModelHandle, NativeModelConfig, NativeUpdateResult } from './addon-types.js';
+import type {
+  Addon,
+  DTypeName,
+  ModelHandle,
+  NativeModelConfig,
+  NativeUpdateResult,
+  TrainingForms,
+} from './addon-types.js';
 import type { CallOptions, CallRunner } from './calls.js';
 import { splitByOffsets } from './checks.js';
 import {
@@ -127,12 +134,15 @@ export class Model {
   }
 
   /**
-   * Allocates f32 masters, gradients and moments: of all weights, or of the adapter alone where there is one.
+   * Allocates masters, gradients and moments, in f32 unless told otherwise (docs/memory.md has the bytes): of all weights, or of
+   * the adapter alone where there is one.
    *
    * @throws WinnowError ERR_MEMORY_PLAN
    */
-  async enableTraining(options?: CallOptions): Promise<void> {
-    await this.#calls.run((control) => this.#addon.enableTraining(this.#handle, control), options);
+  async enableTraining(options: CallOptions & Partial<TrainingForms> = {}): Promise<void> {
+    const { moments = 'f32', masters = 'f32', ...call } = options;
+    const forms = { moments, masters };
+    await this.#calls.run((control) => this.#addon.enableTraining(this.#handle, forms, control), call);
     this.#trains = true;
   }
 

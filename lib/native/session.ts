@@ -11,6 +11,7 @@ import type {
   NativeModelConfig,
   Recompute,
   SessionHandle,
+  TrainingForms,
 } from './addon-types.js';
 import { loadAddon } from './binding.js';
 import { type CallOptions, CallRunner, callNow } from './calls.js';
@@ -148,6 +149,8 @@ export interface PlanTrainingRequest {
   threads?: number;
   /** Of a run that trains an adapter alone. */
   adapter?: AdapterConfig | undefined;
+  moments?: TrainingForms['moments'];
+  masters?: TrainingForms['masters'];
 }
 
 /**
@@ -157,10 +160,11 @@ export interface PlanTrainingRequest {
  */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
   const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64, recompute = 'none', adapter } = request;
+  const { moments = 'f32', masters = 'f32' } = request;
   const threads = request.threads || availableParallelism();
   const addon = loadAddon();
   const own = adapter === undefined ? {} : { adapter: toNativeAdapter(adapter) };
-  const shape = { maxBatchTokens, headChunkRows, recompute, threads };
+  const shape = { maxBatchTokens, headChunkRows, recompute, threads, moments, masters };
   return callNow(() => addon.planTraining({ config, dtype, ...shape, ...own }));
 }
 

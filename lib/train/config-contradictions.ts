@@ -19,8 +19,12 @@ export function findContradiction(config: ResolvedConfig): Contradiction | undef
   ][0];
 }
 
-function modelContradictions({ model }: ResolvedConfig): Contradiction[] {
+function modelContradictions({ model, optimizer }: ResolvedConfig): Contradiction[] {
   const found: Contradiction[] = [];
+  if (model.lora !== undefined && optimizer.masters === 'split') {
+    const what = 'the weights below an adapter have no masters';
+    found.push({ path: ['optimizer', 'masters'], what, hint: 'remove optimizer.masters, or model.lora' });
+  }
   if ((model.folder === undefined) === (model.scratch === undefined)) {
     found.push({
       path: ['model'],

@@ -253,6 +253,14 @@ const kReport = z.strictObject({
   peakTeraflops: z.number().positive().optional(),
 });
 
+/** How what trains is kept; docs/memory.md has the bytes. */
+const kForms = z.strictObject({
+  /** `8bit`: of matrices, with a scale for every block of 256 (Dettmers et al. 2022). */
+  moments: z.enum(['f32', '8bit']).default('f32'),
+  /** `split`: of linear layers, as the packed weight and what rounding cut off; the run is the same, bit for bit. */
+  masters: z.enum(['f32', 'split']).default('f32'),
+});
+
 export const TrainConfigSchema = z.strictObject({
   name: z.string().min(1).default('Winnow training run'),
   /** Shown at the top of the report. */
@@ -263,6 +271,7 @@ export const TrainConfigSchema = z.strictObject({
   threads: kIndex.default(0),
   output: z.string().min(1),
   model: kModel,
+  optimizer: kForms.default({ moments: 'f32', masters: 'f32' }),
   data: kData,
   protocol: protocolSchema.default({ name: 'exclusion' }),
   stages: z.array(z.discriminatedUnion('kind', [kSft, kGrpo, kPpo, kBestOfN])).min(1),

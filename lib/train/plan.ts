@@ -93,7 +93,7 @@ export async function planRun(
       stageKey: `stage-${index}`,
     };
     const encode = completionEncoder(tokenizer, eosTokenIds);
-    const cases = await lookAt(context, stage, data, encode);
+    const cases = await lookAt(context, stage, data, encode, kLookedAt);
     const shown = cases.slice(0, prompts).map(({ prompt }) => tokenizer.decode(prompt));
     stages.push({ ...planStage(config, native, index, cases), prompts: shown });
   }
@@ -105,23 +105,23 @@ export async function planRun(
   };
 }
 
-interface LookedAt {
+export interface LookedAt {
   readonly prompt: Int32Array;
   /** Tokens of one completion. */
   readonly completion: number;
 }
 
-async function lookAt(
+/** Up to `most` cases of a stage, spread over all of it. */
+export async function lookAt(
   context: CaseContext,
   stage: StageConfig,
   data: TrainingData,
   encode: (text: string) => Int32Array,
+  most: number,
 ): Promise<LookedAt[]> {
   const perStep = stage.kind === 'sft' ? stage.batch : stage.prompts;
   const all = perStep * stage.steps;
-  const positions = [
-    ...new Set(Array.from({ length: kLookedAt }, (_, index) => Math.floor((index * all) / kLookedAt))),
-  ];
+  const positions = [...new Set(Array.from({ length: most }, (_, index) => Math.floor((index * all) / most)))];
   if (stage.kind === 'sft') {
     const exampleAt =
       stage.examples === undefined
@@ -136,7 +136,7 @@ async function lookAt(
   }));
 }
 
-function planStage(
+export function planStage(
   config: ResolvedConfig,
   native: NativeModelConfig,
   index: number,
@@ -147,12 +147,12 @@ function planStage(
   const [rows, group] = stage.kind === 'sft' ? [stage.batch, 1] : [stage.prompts, stage.group];
   const promptTokens = Math.round(rows * mean(({ prompt }) => prompt.length));
   const completionTokens = Math.round(rows * group * mean(({ completion }) => completion));
-  const longestSequence = Math.max(...cases.map(({ prompt, completion }) => prompt.length + completion));
+  const longestSequence = cases.reduce((most, one) => Math.max(most, one.prompt.length + one.completion), 0);
   // A sequence that is longer than a batch is a batch of its own.
   const maxBatchTokens = Math.max(stage.maxBatchTokens, Math.min(longestSequence, native.maxPositions));
-  const { model, threads } = config;
+  const { model, threads, optimizer } = config;
   const shape = { config: native, dtype: model.dtype, maxBatchTokens, threads, adapter: adapterOf(config) };
-  const plan = planTraining({ ...shape, recompute: stage.recompute });
+  const plan = planTraining({ ...shape, ...optimizer, recompute: stage.recompute });
   const keyValueBytes = 8 * native.layers * native.kvHeads * native.headDim * (promptTokens + completionTokens);
   const everything = planTraining(shape);
   const keptBytes = (everything.activationsBytes / maxBatchTokens) * (promptTokens + completionTokens);
@@ -167,7 +167,7 @@ function planStage(
       ...{
         ...{ head: plan.headBytes, keys: plan.kvStoreBytes, scratch: plan.scratchBytes },
         reference: needsReference(config, index) ? plan.weightsBytes : 0,
-        critic: criticBytes(stage, { ...shape, recompute: stage.recompute, adapter: undefined }),
+        critic: criticBytes(stage, { ...shape, ...optimizer, recompute: stage.recompute, adapter: undefined }),
         sampling,
       },
     },

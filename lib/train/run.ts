@@ -24,6 +24,7 @@ import { Journal, readJournal } from './journal.js';
 import { requireWritableFolder, writeFileAtomically } from './output.js';
 import { stepRates } from './rates.js';
 import { checkpointsOf, initialState, requireSameConfiguration, startingPoint } from './resume.js';
+import { requireRoom } from './room.js';
 import { type DueEvaluation, type MetricsLine, RunEvaluations, type RunPlace } from './run-evaluations.js';
 import { learningRate } from './schedule.js';
 import type { OwnParts, Prepare, RunParts } from './setup.js';
@@ -50,6 +51,7 @@ export async function* runTraining(config: ResolvedConfig, options: RunOptions):
   let run: Run | undefined;
   let failed = false;
   try {
+    await requireRoom(config, parts);
     run = new Run(config, options, parts, state);
     yield* run.events();
   } catch (error) {
@@ -292,8 +294,7 @@ class Run {
   }
 
   #facts(): object {
-    const { name, notes } = this.#config;
-    const { device, parameters } = this.#parts;
-    return { name, notes, steps: this.#totalSteps(), device, parameters, config: this.#config };
+    const [config, { device, parameters }] = [this.#config, this.#parts];
+    return { name: config.name, notes: config.notes, steps: this.#totalSteps(), device, parameters, config };
   }
 }

@@ -37,6 +37,7 @@ export interface RunParts {
   readonly device: string;
   readonly parameters: number;
   readonly trainedParameters: number;
+  readonly native: NativeModelConfig;
   /** Writes the files of a model folder besides the weights. */
   writeModelFiles(folder: string): void;
   /** Writes a model folder, or with LoRA the adapter's: all that a later run, or PEFT, needs of the policy. */
@@ -76,7 +77,7 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
     const writeModelFiles = modelFilesWriter(native, tokenizer, eosTokenIds);
     const sampler = new LanguageModel(model, tokenizer, { stopTokens: eosTokenIds });
     await addAdapter(model, config, checkpoint, signal);
-    await model.enableTraining({ signal });
+    await model.enableTraining({ signal, ...config.optimizer });
     if (checkpoint !== undefined) await model.loadOptimizerState(join(checkpoint.path, kOptimizerFile));
     return {
       ...{ data, protocol, model, sampler },
@@ -84,10 +85,11 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
       device: describeDevice(session),
       parameters: countParameters(native),
       trainedParameters: countTrained(config, native),
+      native,
       writeModelFiles,
       saveModel: (folder) => saveModel(folder, config, model, writeModelFiles),
       openReference: (folder) => openReference(session, folder, config, signal),
-      openCritic: (folder) => openCritic(session, folder, model, signal),
+      openCritic: (folder) => openCritic(session, folder, model, { signal, ...config.optimizer }),
       dispose: () => session.close(),
     };
   } catch (error) {
@@ -243,7 +245,13 @@ async function openReference(
   return model;
 }
 
-async function openCritic(session: Session, folder: string, policy: Model, signal: AbortSignal): Promise<Model> {
+async function openCritic(
+  session: Session,
+  folder: string,
+  policy: Model,
+  training: Parameters<Model['enableTraining']>[0] & { readonly signal: AbortSignal },
+): Promise<Model> {
+  const { signal } = training;
   const { config, weightFiles } = readModelFolder(folder);
   const { vocabulary } = policy.config;
   if (config.vocabulary !== vocabulary) {
@@ -255,7 +263,7 @@ async function openCritic(session: Session, folder: string, policy: Model, signa
   const source: ModelSource = { kind: 'files', paths: [...weightFiles, ...valueHeadFiles(folder)] };
   const native = { ...config, valueHead: true };
   const critic = await session.createModel({ config: native, dtype: policy.dtype, source }, { signal });
-  await critic.enableTraining({ signal });
+  await critic.enableTraining(training);
   return critic;
 }
 

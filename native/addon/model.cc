@@ -5,6 +5,7 @@
 
 #include "addon/exports.h"
 #include "addon/model_request.h"
+#include "backend/moment_codes.h"
 #include "io/safetensors.h"
 #include "model/available_memory.h"
 
@@ -146,14 +147,33 @@ std::vector<float> download(Model& model, const Buffer& buffer) {
   return values;
 }
 
+// Codes of 8 bits as what they stand for.
+std::vector<float> decode(Model& model, const Buffer& codes, const Buffer& scales, int what) {
+  std::vector<uint8_t> bytes(static_cast<size_t>(codes.view().size()));
+  model.ops().download(model.context(), bytes.data(), codes.view().data, bytes.size());
+  const std::vector<float> scale = download(model, scales);
+  std::vector<float> values(bytes.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float own = scale[i / static_cast<size_t>(kMomentBlock)];
+    values[i] = static_cast<float>(what == 2 ? decode_moment1(bytes[i], own) : decode_moment2(bytes[i], own));
+  }
+  return values;
+}
+
 std::vector<float> read_parameter(Model& model, const std::string& name, int what) {
   const Parameter& parameter = model.parameter(name);
+  if (what == 0 && parameter.master_rest) {
+    std::vector<std::byte> storage;
+    return widen(model.host_values(parameter, storage));
+  }
   if (what == 0) return parameter.value ? download(model, parameter.value) : widen(parameter.source);
   const Buffer* buffers[] = {&parameter.gradient, &parameter.moment1, &parameter.moment2};
   const Buffer& buffer = *buffers[what - 1];
   if (!buffer)
     throw Error("ERR_NOT_TRAINING", "the model keeps no gradients or moments", "a model after enableTraining",
                 "a model that only runs", "call enableTraining first");
+  if (buffer.view().dtype == DType::kU8)
+    return decode(model, buffer, what == 2 ? parameter.moment1_scale : parameter.moment2_scale, what);
   return download(model, buffer);
 }
 

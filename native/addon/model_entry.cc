@@ -17,8 +17,9 @@ void ModelEntry::release() {
 void ModelEntry::measure_memory() {
   int64_t bytes = 0;
   for (const Parameter& parameter : model->parameters())
-    for (const Buffer* buffer : {&parameter.packed_storage, &parameter.value, &parameter.gradient,
-                                 &parameter.moment1, &parameter.moment2})
+    for (const Buffer* buffer :
+         {&parameter.packed_storage, &parameter.value, &parameter.gradient, &parameter.moment1,
+          &parameter.moment2, &parameter.moment1_scale, &parameter.moment2_scale, &parameter.master_rest})
       bytes += static_cast<int64_t>(buffer->view().size_bytes());
   measured_bytes_ = bytes;
 }

@@ -7,6 +7,7 @@
 
 #include "addon/exports.h"
 #include "addon/model_request.h"
+#include "model/available_memory.h"
 #include "train/trainer.h"
 
 namespace winnow::addon {
@@ -14,10 +15,18 @@ namespace {
 
 constexpr int64_t kMostRows = std::numeric_limits<int>::max();
 
+TrainingForms read_forms(const Fields& request) {
+  TrainingForms forms;
+  if (request.choice("moments", {"f32", "8bit"}) == 1) forms.moments = MomentForm::k8Bit;
+  if (request.choice("masters", {"f32", "split"}) == 1) forms.masters = MasterForm::kPacked;
+  return forms;
+}
+
 Napi::Value enable_training(const Napi::CallbackInfo& info) {
-  return model_call(info, 1, [&](const std::shared_ptr<ModelEntry>& entry) -> Work {
-    return [entry](const CancelToken&, const Progress&) -> Result {
-      entry->model->enable_training();
+  return model_call(info, 2, [&](const std::shared_ptr<ModelEntry>& entry) -> Work {
+    const TrainingForms forms = read_forms(Fields(info[1], "enableTraining"));
+    return [entry, forms](const CancelToken&, const Progress&) -> Result {
+      entry->model->enable_training(forms);
       entry->measure_memory();
       return [entry](Napi::Env env) {
         entry->report_memory(env);
@@ -188,6 +197,7 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
     options.recompute = read_recompute(request);
     options.threads = static_cast<int>(request.integer("threads", 1, 65536));
     options.adapter = adapter ? &*adapter : nullptr;
+    options.forms = read_forms(request);
     const MemoryPlan plan =
         plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"), options);
     Napi::Object result = Napi::Object::New(env);
@@ -198,6 +208,7 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
     result.Set("kvStoreBytes", static_cast<double>(plan.kv_store));
     result.Set("scratchBytes", static_cast<double>(plan.scratch));
     result.Set("trainedParameters", static_cast<double>(plan.trained_parameters));
+    result.Set("availableBytes", static_cast<double>(available_memory_bytes()));
     return result;
   });
 }

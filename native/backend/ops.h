@@ -66,6 +66,20 @@ struct DropoutOptions {
   uint32_t stream = 0;    // tells apart the layers that drop entries of the same rows
 };
 
+// AdamW's moments in 8 bits an entry, each with the scale of its block of kMomentBlock entries in row-major
+// order; moment_codes.h says what a code means. Codes have the size of the value, scales one entry a block.
+inline constexpr int64_t kMomentBlock = 256;
+struct QuantisedMoments {
+  View codes1, scales1, codes2, scales2;  // u8, f32, u8, f32
+};
+
+// Bytes of a row of K masters besides the packed weight: what rounding to its format lost. For bf16 the low
+// half of each master, then a bit for each that was rounded up (away from zero); for f32 nothing.
+constexpr int64_t master_rest_bytes(int64_t k, DType dtype) {
+  return dtype == DType::kBF16 ? 2 * k + (k + 7) / 8 : 0;
+}
+inline constexpr int64_t kMasterRows = 16;  // rows of masters are packed and read in multiples of it
+
 struct AdamwOptions {
   float learning_rate = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
   float gradient_scale = 1;  // multiplies the gradient first (clipping)
@@ -170,6 +184,16 @@ struct Ops {
   double (*squared_norm)(Context&, View x);  // fixed order, whatever the number of threads
   // AdamW (Loshchilov & Hutter 2019): value, moment1, moment2 in place; gradient read. All same size.
   void (*adamw)(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options);
+  // The three below may be null: a backend without them trains with moments and masters in f32 alone.
+  // The same with moments in 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"):
+  // they are read, stepped and used as f32, and rounded to the nearest code of the block's new scale.
+  void (*adamw_8bit)(Context&, View value, QuantisedMoments moments, View gradient, AdamwOptions options);
+  // Masters in the packed weight itself: of rows [first_row, first_row + R), a multiple of kMasterRows that
+  // begins at one or the last rows. rest (N, master_rest_bytes(K); u8). weight and rest set from value (R,
+  // K), finite; the weight as pack_weight makes it.
+  void (*pack_master)(Context&, PackedWeight weight, View rest, View value, int64_t first_row);
+  // value (R, K) set: what was packed, bit for bit.
+  void (*unpack_master)(Context&, View value, PackedWeight weight, View rest, int64_t first_row);
 };
 
 const Ops& reference_ops();

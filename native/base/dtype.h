@@ -7,9 +7,13 @@
 
 namespace winnow {
 
-enum class DType : uint8_t { kF32, kBF16, kF16, kI32 };
+enum class DType : uint8_t { kF32, kBF16, kF16, kI32, kU8 };
 
-constexpr size_t size_bytes(DType dtype) { return dtype == DType::kF32 || dtype == DType::kI32 ? 4 : 2; }
+constexpr size_t size_bytes(DType dtype) {
+  if (dtype == DType::kU8) return 1;
+  return dtype == DType::kF32 || dtype == DType::kI32 ? 4 : 2;
+}
+constexpr bool is_float(DType dtype) { return dtype != DType::kI32 && dtype != DType::kU8; }
 
 constexpr const char* name(DType dtype) {
   switch (dtype) {
@@ -21,6 +25,8 @@ constexpr const char* name(DType dtype) {
       return "f16";
     case DType::kI32:
       return "i32";
+    case DType::kU8:
+      return "u8";
   }
   return "?";
 }

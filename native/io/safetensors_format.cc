@@ -45,7 +45,7 @@ int bits_of_format(std::string_view format) {
 }
 
 bool dtype_of_format(std::string_view format, DType& dtype) {
-  for (const DType candidate : {DType::kF32, DType::kBF16, DType::kF16, DType::kI32})
+  for (const DType candidate : {DType::kF32, DType::kBF16, DType::kF16, DType::kI32, DType::kU8})
     if (format_of_dtype(candidate) == format) {
       dtype = candidate;
       return true;
@@ -63,6 +63,8 @@ std::string_view format_of_dtype(DType dtype) {
       return "F16";
     case DType::kI32:
       return "I32";
+    case DType::kU8:
+      return "U8";
   }
   return "";
 }

@@ -29,8 +29,7 @@ void check(std::span<const TensorToWrite> tensors) {
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
       fail("a name of its own", tensor.name);
     const DType from = tensor.source.dtype;
-    if (from != tensor.dtype &&
-        (tensor.dtype == DType::kF16 || tensor.dtype == DType::kI32 || from == DType::kI32))
+    if (from != tensor.dtype && (tensor.dtype == DType::kF16 || !is_float(tensor.dtype) || !is_float(from)))
       fail("a conversion to f32 or bf16", std::string(name(from)) + " to " + name(tensor.dtype));
     if (tensor.source.size() != count_of(tensor))
       fail(std::to_string(count_of(tensor)) + " elements, as the shape says",

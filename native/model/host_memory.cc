@@ -47,7 +47,7 @@ View device_view(Context& context, const Ops& ops, const View& host, Buffer& sto
 }
 
 void upload_as_f32(Context& context, const Ops& ops, const View& to, const View& from) {
-  WINNOW_CHECK(to.size() == from.size() && from.dtype != DType::kI32, "ERR_INTERNAL",
+  WINNOW_CHECK(to.size() == from.size() && is_float(from.dtype), "ERR_INTERNAL",
                "the converted array does not fit its source");
   std::vector<float> staged(static_cast<size_t>(std::min(kUploadElements, from.size())));
   for (int64_t begin = 0; begin < from.size(); begin += kUploadElements) {

@@ -11,14 +11,6 @@
 namespace winnow {
 namespace {
 
-Buffer allocate_f32(ModelState& state, const ParameterSpec& spec) {
-  return allocate_buffer(state.context, state.ops, {spec.rows, spec.cols});
-}
-
-Buffer allocate_vector_or_matrix(ModelState& state, const ParameterSpec& spec) {
-  return is_matrix(spec) ? allocate_f32(state, spec) : allocate_buffer(state.context, state.ops, {spec.cols});
-}
-
 Parameter* find(std::vector<Parameter>& parameters, std::string_view name) {
   for (Parameter& parameter : parameters)
     if (parameter.spec.name == name) return &parameter;
@@ -66,7 +58,7 @@ View checked_tensor(const ParameterSpec& spec, const SafetensorsReader& files) {
     throw Error("ERR_TENSOR_SHAPE", "the tensor " + spec.name + " does not fit the configuration", shape,
                 received);
   }
-  WINNOW_CHECK(view.dtype != DType::kI32, "ERR_TENSOR_DTYPE", "the tensor " + spec.name + " is no weight",
+  WINNOW_CHECK(is_float(view.dtype), "ERR_TENSOR_DTYPE", "the tensor " + spec.name + " is no weight",
                "f32, bf16 or f16", name(view.dtype));
   return view;
 }
@@ -164,7 +156,7 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
     parameter.source = checked_tensor(parameter.spec, *files);
     parameter.value.reset();
     if (is_matrix(parameter.spec)) continue;
-    parameter.value = allocate_vector_or_matrix(*state_, parameter.spec);
+    parameter.value = allocate_buffer(state_->context, state_->ops, {parameter.spec.cols});
     upload_as_f32(state_->context, state_->ops, parameter.value.view(), parameter.source);
     parameter.source = parameter.value.view();
   }
@@ -177,36 +169,33 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
 void Model::pack() {
   state_->workspace.forget_computed();
   for (Parameter& parameter : state_->parameters)
-    if (has_packed_form(*state_, parameter) && (parameter.gradient || !state_->trains))
+    if (has_packed_form(*state_, parameter) && (parameter.gradient || !state_->trains) &&
+        !parameter.master_rest)
       pack_weight(*state_, parameter);
 }
 
-void Model::enable_training() {
+void Model::enable_training(const TrainingForms& forms) {
   if (state_->trains) return;
-  int64_t masters = 0, values = 0;
+  const bool has_forms = (forms.moments == MomentForm::kF32 || state_->ops.adamw_8bit) &&
+                         (forms.masters == MasterForm::kF32 || state_->ops.pack_master);
+  WINNOW_CHECK(has_forms, "ERR_OPTION", "the backend has neither 8-bit moments nor split masters",
+               "moments and masters in f32", state_->ops.name);
+  TrainingForms own = forms;
+  if (state_->adapter) own.masters = MasterForm::kF32;  // an adapter's values are read as they are
+  TrainingBytes total{};
   for (const Parameter& parameter : state_->parameters) {
     if (!state_->may_train(parameter)) continue;
-    const int64_t bytes = parameter.spec.rows * parameter.spec.cols * static_cast<int64_t>(sizeof(float));
-    values += bytes;
-    if (!parameter.value) masters += bytes;
+    const TrainingBytes bytes = training_bytes(parameter.spec, state_->dtype, own);
+    if (!parameter.value) total.masters += bytes.masters;
+    total.gradients += bytes.gradients;
+    total.moments += bytes.moments;
   }
-  require_memory(masters + 3 * values,
-                 "f32 masters " + std::to_string(masters) + ", gradients " + std::to_string(values) +
-                     ", moments " + std::to_string(2 * values),
-                 "train a smaller model, or free memory");
-  for (Parameter& parameter : state_->parameters) {
-    if (!state_->may_train(parameter)) continue;
-    WINNOW_CHECK(parameter.source, "ERR_INTERNAL", "the model has no weights yet");
-    if (!parameter.value) {
-      parameter.value = allocate_f32(*state_, parameter.spec);
-      upload_as_f32(state_->context, state_->ops, parameter.value.view(), parameter.source);
-      parameter.source = parameter.value.view();
-    }
-    for (Buffer* buffer : {&parameter.gradient, &parameter.moment1, &parameter.moment2}) {
-      *buffer = allocate_vector_or_matrix(*state_, parameter.spec);
-      state_->ops.zero(state_->context, buffer->view().data, buffer->view().size_bytes());
-    }
-  }
+  require_memory(total.masters + total.gradients + total.moments,
+                 "masters " + std::to_string(total.masters) + ", gradients " +
+                     std::to_string(total.gradients) + ", moments " + std::to_string(total.moments),
+                 "train a smaller model, with 8-bit moments or split masters, or free memory");
+  for (Parameter& parameter : state_->parameters)
+    if (state_->may_train(parameter)) allocate_training(*state_, parameter, own);
   if (!state_->adapter) {
     state_->embedding_table.reset();
     state_->files.reset();

@@ -23,10 +23,34 @@ struct Parameter {
   View source;          // (rows, cols), f32, bf16 or f16
   PackedWeight packed;  // linear layers, and the embedding when the head is tied
   Buffer packed_storage;
-  Buffer value;  // f32 vectors (norms, biases) and adapters always; f32 master of other matrices that train
-  Buffer gradient, moment1, moment2;                     // f32, only of what trains
+  // f32 vectors (norms, biases) and adapters always; f32 master of other matrices that train
+  Buffer value;
+  Buffer gradient;          // f32, only of what trains
+  Buffer moment1, moment2;  // the same; in f32, or as u8 codes with their scales
+  Buffer moment1_scale, moment2_scale;
+  Buffer master_rest;  // there instead of `value` and `source` where the packed weight is the master
   Parameter *adapter_a = nullptr, *adapter_b = nullptr;  // of an adapted layer's weight
 };
+
+// How what trains is kept. Moments of matrices in f32, or in 8 bits with a scale for every block; masters of
+// matrices in f32 beside the packed weight, or, of linear layers, as the packed weight and what rounding cut
+// off: the same masters, bit for bit.
+enum class MomentForm : uint8_t { kF32, k8Bit };
+enum class MasterForm : uint8_t { kF32, kPacked };
+struct TrainingForms {
+  MomentForm moments = MomentForm::kF32;
+  MasterForm masters = MasterForm::kF32;
+};
+
+// Of one tensor, without its packed form.
+struct TrainingBytes {
+  int64_t masters, gradients, moments;
+};
+TrainingBytes training_bytes(const ParameterSpec& spec, DType dtype, const TrainingForms& forms);
+
+// Rows of masters that exist as f32 at once where the packed weight is the master; a whole number of blocks
+// of moments whatever the width is.
+inline constexpr int64_t kMasterChunkRows = kMomentBlock;
 
 // A batch ready for the kernels. Rows are tokens.
 struct ForwardBatch {
@@ -76,10 +100,16 @@ class Model {
   Parameter& parameter(std::string_view name);  // throws ERR_TENSOR_MISSING
 
   // Masters (from `source`), gradients and moments (zero) of what trains, which is the adapter where there
-  // is one: made on first use. A parameter trains if it has a gradient. Throws ERR_MEMORY_PLAN before
-  // touching anything when they exceed the memory that is available.
-  void enable_training();
+  // is one (its masters stay in f32): made on first use. A parameter trains if it has a gradient. Throws
+  // ERR_MEMORY_PLAN before touching anything when they exceed the memory that is available.
+  void enable_training(const TrainingForms& forms = {});
   bool trains() const;
+  // Of a parameter whose packed weight is its master: rows [first, first + count) as f32, valid until the
+  // next call; and back. At most kMasterChunkRows, from a multiple of it.
+  View unpack_masters(const Parameter& parameter, int64_t first, int64_t count) const;
+  void pack_masters(Parameter& parameter, View value, int64_t first);
+  // The f32 values of a parameter that trains, in host memory; `storage` owns a copy if one was needed.
+  View host_values(const Parameter& parameter, std::vector<std::byte>& storage) const;
   void pack();  // packed weights from `source`; after every optimizer step, of what trains
 
   // hidden (M, D) set: the final norm's output. Keys and values are written to `store`. With

@@ -54,6 +54,12 @@ struct ModelState {
   int64_t key_width() const { return int64_t{config.kv_heads} * config.head_dim; }
 };
 
+// Master, gradient and moments of a parameter that will train, moments of zero.
+void allocate_training(ModelState& state, Parameter& parameter, const TrainingForms& forms);
+
+// As Model::host_values.
+View host_values(ModelState& state, const Parameter& parameter, std::vector<std::byte>& storage);
+
 // Zeros.
 void reset_value_head(ModelState& state);
 bool is_matrix(const ParameterSpec& spec);

@@ -21,16 +21,28 @@ std::vector<int64_t> shape_of(const ParameterSpec& spec) {
   return is_matrix(spec) ? std::vector<int64_t>{spec.rows, spec.cols} : std::vector<int64_t>{spec.cols};
 }
 
-// Parameters as they are, but for the value head; `copies` holds those that are in another memory.
-std::vector<TensorToWrite> plain_tensors(const ModelState& state, std::span<const Parameter> parameters,
-                                         DType dtype, std::vector<std::vector<std::byte>>& copies) {
-  copies.resize(parameters.size());
+struct Copies {
+  std::vector<std::vector<std::byte>> plain;  // of what is in another memory
+  std::vector<std::byte> master;              // one at a time of those that the packed weights hold
+};
+
+// Parameters as they are, but for the value head; what is written reads `copies`.
+std::vector<TensorToWrite> plain_tensors(ModelState& state, std::span<const Parameter> parameters,
+                                         DType dtype, Copies& copies) {
+  copies.plain.resize(parameters.size());
   std::vector<TensorToWrite> tensors;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& parameter = parameters[i];
     if (parameter.spec.kind == ParameterKind::kValueHead) continue;
+    if (parameter.master_rest) {
+      const View shape(nullptr, DType::kF32, {parameter.spec.rows, parameter.spec.cols});
+      tensors.push_back(
+          {parameter.spec.name, dtype, shape_of(parameter.spec), shape,
+           [&state, &copies, &parameter] { return host_values(state, parameter, copies.master); }});
+      continue;
+    }
     const View source = parameter.value
-                            ? host_view(state.context, state.ops, parameter.value.view(), copies[i])
+                            ? host_view(state.context, state.ops, parameter.value.view(), copies.plain[i])
                             : parameter.source;
     tensors.push_back({parameter.spec.name, dtype, shape_of(parameter.spec), source});
   }
@@ -82,13 +94,13 @@ void Model::save(const std::string& path, DType dtype) const {
   WINNOW_CHECK(!state_->adapter, "ERR_ADAPTER_STATE",
                "the model has an adapter, which its weights do not hold",
                "saveAdapter for the adapter alone, or saveMerged for both in one", "save");
-  std::vector<std::vector<std::byte>> copies;
+  Copies copies;
   write_safetensors(path, plain_tensors(*state_, state_->decoder(), dtype, copies), {{"format", "pt"}});
 }
 
 void Model::save_adapter(const std::string& path) const {
   require_adapter(*state_);
-  std::vector<std::vector<std::byte>> copies;
+  Copies copies;
   write_safetensors(path, plain_tensors(*state_, state_->adapter_matrices(), DType::kF32, copies),
                     {{"format", "pt"}});
 }
@@ -96,7 +108,7 @@ void Model::save_adapter(const std::string& path) const {
 void Model::save_merged(const std::string& path, DType dtype) const {
   require_dtype(dtype);
   require_adapter(*state_);
-  std::vector<std::vector<std::byte>> copies;
+  Copies copies;
   std::vector<TensorToWrite> tensors = plain_tensors(*state_, state_->decoder(), dtype, copies);
   Merger merger(*state_);
   // The value head, which is left out, stands last.

@@ -61,6 +61,7 @@ enum class Slot : uint8_t {
   kReferenceLogprob,
   kHeadValue,
   kValueHeadGradient,
+  kMasters,
   kSampled,
   kPromptHidden,
   kCount,

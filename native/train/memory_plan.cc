@@ -32,17 +32,24 @@ int64_t scratch_bytes(const ModelConfig& config, int64_t rows, const PlanOptions
 }
 
 struct AdapterNumbers {
-  int64_t parameters = 0;
+  int64_t parameters = 0, optimizer_bytes = 0;
   int64_t working = 0;  // floats a row: products with A and their gradient, the dropped input, its keys
 };
 
-AdapterNumbers adapter_numbers(const ModelConfig& config, const AdapterConfig& adapter) {
+AdapterNumbers adapter_numbers(const ModelConfig& config, const AdapterConfig& adapter, MomentForm moments) {
   AdapterNumbers numbers;
-  if (config.value_head) numbers.parameters = config.width;  // trains beside it
+  const auto add = [&](const ParameterSpec& spec) {
+    const TrainingBytes bytes = training_bytes(spec, DType::kF32, {.moments = moments});
+    numbers.parameters += spec.rows * spec.cols;
+    numbers.optimizer_bytes += bytes.masters + bytes.gradients + bytes.moments;
+  };
+  for (const ParameterSpec& spec : parameter_specs(config))
+    if (spec.kind == ParameterKind::kValueHead) add(spec);  // trains beside it
   numbers.working = 2 * adapter.rank;
   int64_t widest = 0;
   for (const AdapterSpec& spec : adapter_specs(config, adapter)) {
-    numbers.parameters += spec.a.rows * spec.a.cols + spec.b.rows * spec.b.cols;
+    add(spec.a);
+    add(spec.b);
     widest = std::max(widest, spec.a.cols);
   }
   if (adapter.dropout > 0) numbers.working += widest + 2;
@@ -67,7 +74,8 @@ MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const Pl
     plan.activations +=
         bytes(config.layers, rows.computed, Keep::kAll) + bytes(1, rows.cached, Keep::kAllAndKeys);
   if (options.adapter)
-    plan.activations += most * adapter_numbers(config, *options.adapter).working * kFloatBytes;
+    plan.activations +=
+        most * adapter_numbers(config, *options.adapter, options.forms.moments).working * kFloatBytes;
   plan.head = options.head_chunk_rows * (config.vocabulary + 2 * config.width + 8) * kFloatBytes;
   plan.kv_store = static_cast<int64_t>(KeyValueStore::size_bytes(config, blocks));
   plan.scratch = scratch_bytes(config, most, options);
@@ -76,21 +84,26 @@ MemoryPlan plan_batch_memory(const ModelConfig& config, BatchRows rows, const Pl
 
 MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptions& options) {
   validate(config);
-  int64_t parameters = 0, packed = 0;
+  int64_t parameters = 0, optimizer = 0, packed = 0, chunk = 0;
   for (const ParameterSpec& spec : parameter_specs(config)) {
     const int64_t count = spec.rows * spec.cols;
+    const TrainingBytes bytes = training_bytes(spec, dtype, options.forms);
     parameters += count;
+    optimizer += bytes.masters + bytes.gradients + bytes.moments;
+    if (options.forms.masters == MasterForm::kPacked && spec.kind == ParameterKind::kLinear)
+      chunk = std::max(chunk, std::min(kMasterChunkRows, spec.rows) * spec.cols * kFloatBytes);
     const bool embedding = spec.kind == ParameterKind::kEmbedding;
     if (spec.kind == ParameterKind::kLinear || (embedding && config.tied_head)) packed += count;
   }
   MemoryPlan plan = plan_batch_memory(config, {.computed = options.max_batch_tokens}, options);
   plan.weights = packed * static_cast<int64_t>(size_bytes(dtype));
-  plan.optimizer = 4 * parameters * kFloatBytes;  // master, gradient and two moments
+  plan.optimizer = optimizer + chunk;
   plan.trained_parameters = parameters;
   if (options.adapter) {
-    plan.trained_parameters = adapter_numbers(config, *options.adapter).parameters;
+    const AdapterNumbers numbers = adapter_numbers(config, *options.adapter, options.forms.moments);
+    plan.trained_parameters = numbers.parameters;
     plan.weights += plan.trained_parameters * kFloatBytes;  // packed
-    plan.optimizer = 4 * plan.trained_parameters * kFloatBytes;
+    plan.optimizer = numbers.optimizer_bytes;
   }
   return plan;
 }

@@ -102,8 +102,9 @@ void zero_gradients(Model& model);
 // Clips, steps AdamW, zeroes the gradients, repacks the weights.
 UpdateResult apply_gradients(Model& model, const UpdateOptions& options);
 
-// Masters and moments, bit for bit, in safetensors.
-void save_optimizer_state(const Model& model, const std::string& path);
+// Masters in f32 and moments as they are, bit for bit, in safetensors. The form of the masters may differ
+// from the file's, that of the moments may not.
+void save_optimizer_state(Model& model, const std::string& path);
 void load_optimizer_state(Model& model, const std::string& path);
 
 // What a workload will take, before anything is allocated. All in bytes.
@@ -120,6 +121,7 @@ struct PlanOptions {
   int threads = 1;
   // With an adapter the weights stay as they are; it alone has masters, gradients and moments.
   const AdapterConfig* adapter = nullptr;
+  TrainingForms forms = {};
 };
 MemoryPlan plan_training(const ModelConfig& config, DType dtype, const PlanOptions& options);
 

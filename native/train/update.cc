@@ -22,14 +22,40 @@ void measure_gradient(Model& model, UpdateResult& result) {
   for (double& norm : result.group_norms) norm = std::sqrt(norm);
 }
 
+// `value`: the parameter's rows from `first` on, which begin a block of moments.
+void step_rows(Model& model, const Parameter& parameter, View value, int64_t first,
+               const AdamwOptions& adamw) {
+  const auto rows_of = [&](const Buffer& buffer) { return buffer.view().slice_rows(first, value.rows()); };
+  if (!parameter.moment1_scale) {
+    model.ops().adamw(model.context(), value, rows_of(parameter.moment1), rows_of(parameter.moment2),
+                      rows_of(parameter.gradient), adamw);
+    return;
+  }
+  const int64_t begin = first * parameter.spec.cols / kMomentBlock;
+  const int64_t blocks = (value.size() + kMomentBlock - 1) / kMomentBlock;
+  model.ops().adamw_8bit(
+      model.context(), value,
+      {rows_of(parameter.moment1), parameter.moment1_scale.view().slice_rows(begin, blocks),
+       rows_of(parameter.moment2), parameter.moment2_scale.view().slice_rows(begin, blocks)},
+      rows_of(parameter.gradient), adamw);
+}
+
 void step(Model& model, const UpdateOptions& options, float gradient_scale) {
   for (Parameter& parameter : model.parameters()) {
     if (!parameter.gradient) continue;
     AdamwOptions adamw = options.adamw;
     adamw.gradient_scale = gradient_scale;
     if (!options.decays[static_cast<size_t>(parameter.spec.group)]) adamw.weight_decay = 0;
-    model.ops().adamw(model.context(), parameter.value.view(), parameter.moment1.view(),
-                      parameter.moment2.view(), parameter.gradient.view(), adamw);
+    if (!parameter.master_rest) {
+      step_rows(model, parameter, parameter.value.view(), 0, adamw);
+      continue;
+    }
+    for (int64_t first = 0; first < parameter.spec.rows; first += kMasterChunkRows) {
+      const int64_t count = std::min(kMasterChunkRows, parameter.spec.rows - first);
+      const View value = model.unpack_masters(parameter, first, count);
+      step_rows(model, parameter, value, first, adamw);
+      model.pack_masters(parameter, value, first);
+    }
   }
 }
 

@@ -48,7 +48,7 @@ describe('handles', () => {
     await addon.disposeModel(model);
     const calls = [
       addon.score(model, request, control()),
-      addon.enableTraining(model, control()),
+      addon.enableTraining(model, { moments: 'f32', masters: 'f32' }, control()),
       addon.saveModel(model, { path: '/tmp/x', dtype: 'f32' }, control()),
       addon.readTensor(model, { name: 'model.norm.weight', what: 'value' }, control()),
     ];

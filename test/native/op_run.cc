@@ -105,6 +105,8 @@ double Array::number(int64_t index) const {
       return static_cast<double>(bf16_to_f32(static_cast<bf16>(word)));
     case DType::kF16:
       return static_cast<double>(f16_to_f32(static_cast<f16>(word)));
+    case DType::kU8:
+      return word;
   }
   return 0;
 }
@@ -114,6 +116,7 @@ void Array::set_number(int64_t index, double value) {
   const float narrow = static_cast<float>(value);
   if (dtype == DType::kF32) word = std::bit_cast<uint32_t>(narrow);
   if (dtype == DType::kI32) word = static_cast<uint32_t>(static_cast<int32_t>(value));
+  if (dtype == DType::kU8) word = static_cast<uint8_t>(value);
   if (dtype == DType::kBF16) word = f32_to_bf16(narrow);
   // Random binary16: the sign and the leading bits of the f32, its exponent moved to the middle range.
   if (dtype == DType::kF16)
@@ -135,7 +138,8 @@ std::vector<Array> make_arrays(const OpCase& op_case) {
         value =
             operand.values.empty() ? random_number(random, operand) : operand.values[static_cast<size_t>(i)];
       if (operand.role == Role::kSet && operand.dtype == DType::kI32) value = -1;
-      array.set_number(i, operand.dtype == DType::kI32 ? std::floor(value) : value);
+      if (operand.role == Role::kSet && operand.dtype == DType::kU8) value = 255;
+      array.set_number(i, is_float(operand.dtype) ? value : std::floor(value));
     }
     arrays.push_back(std::move(array));
   }

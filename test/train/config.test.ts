@@ -125,6 +125,7 @@ describe('contradictions are refused before anything is loaded', () => {
     ['a floor without a slope', ['stages', 0], { floor: 0.1 }],
     ['a decay phase of a schedule without one', ['stages', 0], { decaySteps: 2 }],
     ['phases longer than the stage', ['stages', 0], { schedule: 'wsd', warmupSteps: 5, decaySteps: 6 }],
+    ['masters of frozen weights', [], { model: { folder: 'x', lora: {} }, optimizer: { masters: 'split' } }],
     ['two models', ['model'], { folder: 'x' }],
     ['no model', ['model'], { scratch: undefined }],
     ['heads that do not divide', ['model', 'scratch'], { kvHeads: 3 }],

@@ -8,10 +8,24 @@ import { join } from 'node:path';
 import { exclusionProtocol, LanguageModel } from '../../lib/protocol/index.js';
 import { RandomStream } from '../../lib/random.js';
 import { buildWordTokenizer, type Tokenizer } from '../../lib/text/index.js';
+import type { ScratchConfig } from '../../lib/train/config.js';
 import { loadTrainingData } from '../../lib/train/data-source.js';
-import type { Prepare, RunParts } from '../../lib/train/setup.js';
+import { type Prepare, type RunParts, scratchModel } from '../../lib/train/setup.js';
 
 const kLabels = 'ABCDEFGH';
+const kNative = scratchModel(
+  {
+    width: 16,
+    layers: 1,
+    heads: 2,
+    maxPositions: 4096,
+    tiedHead: true,
+    qkNorm: true,
+    attentionBias: false,
+    ropeTheta: 1e4,
+  } as ScratchConfig,
+  1000,
+);
 
 export interface FakeBehaviour {
   /** Called at the beginning of every generate. */
@@ -159,6 +173,7 @@ export function fakePrepare(behaviour: FakeBehaviour = {}, made: FakeModel[] = [
     const parts = {
       data: { ...data, train: own.train ?? data.train, test: own.test ?? data.test },
       ...{ protocol, model, device: 'fake', parameters: kLabels.length, trainedParameters: kLabels.length },
+      native: kNative,
       sampler: new LanguageModel(model as never, tokenizer),
       encode: (text: string) => Int32Array.from([...tokenizer.encode(text), tokenizer.eosTokenId as number]),
       writeModelFiles: (folder: string) => tokenizer.saveTo(folder),

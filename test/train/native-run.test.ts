@@ -76,6 +76,29 @@ describe('on the engine', () => {
     expect(files(kept).slice(2)).toEqual(files(repeated).slice(2));
   });
 
+  const forms = [{ moments: '8bit' }, { masters: 'split' }, { moments: '8bit', masters: 'split' }] as const;
+  for (const optimizer of forms) {
+    it(`a resumed run ends in the same bytes with ${JSON.stringify(optimizer)}`, async () => {
+      const model = { ...tinyRun('').model, dtype: 'bf16' as const };
+      const [straight, resumed] = [newRun({ model, optimizer }), newRun({ model, optimizer })];
+      await train(straight);
+      await stopAfter(resumed, 4);
+      await stopAfter(resumed, 9, { resume: true });
+      await train(resumed, { resume: true });
+      requireSame(straight, resumed);
+    });
+  }
+
+  for (const dtype of ['f32', 'bf16'] as const) {
+    it(`split masters change no byte of a run, ${dtype}`, async () => {
+      const model = { ...tinyRun('').model, dtype };
+      const [plain, split] = [newRun({ model }), newRun({ model, optimizer: { masters: 'split' } })];
+      await train(plain);
+      await train(split);
+      requireSame(plain, split);
+    });
+  }
+
   it('layers computed again change no byte of a run', async () => {
     const stages = (change: object) =>
       tinyRun('').stages.map((stage) => ({

@@ -110,6 +110,20 @@ describe('planRun', () => {
     expect(own?.flops).toBe(2 * (grpo?.flops ?? 0) + 7 * 2 * body * tokens);
   });
 
+  it('counts 8-bit moments and split masters', async () => {
+    const bytes = async (change: Partial<TrainConfig>) =>
+      (await planRun(tiny(change))).stages[0]?.memory.optimizer ?? 0;
+    const all = await bytes({});
+    const [small, split] = [
+      await bytes({ optimizer: { moments: '8bit' } }),
+      await bytes({ optimizer: { masters: 'split' } }),
+    ];
+    // Gradient and master keep 8 of 16 bytes; moments of matrices go from 8 to 2 and 1/32.
+    expect(small / all).toBeGreaterThan(10 / 16);
+    expect(small / all).toBeLessThan(10.5 / 16);
+    expect(split).toBeLessThan(all);
+  });
+
   it('fails as the run would, before weights are made', async () => {
     const missing = tiny({ data: { train: '/nonexistent.jsonl' }, evaluation: undefined as never });
     await expect(planRun(missing)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_/) });

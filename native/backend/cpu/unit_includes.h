@@ -18,5 +18,6 @@
 
 #include "backend/shapes.h"
 #include "backend/ops.h"
+#include "backend/optimizer_shapes.h"
 #include "base/aligned_memory.h"
 #include "base/philox.h"

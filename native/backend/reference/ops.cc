@@ -39,6 +39,9 @@ const Ops& reference_ops() {
       .dropout = reference::dropout,
       .squared_norm = reference::squared_norm,
       .adamw = reference::adamw,
+      .adamw_8bit = reference::adamw_8bit,
+      .pack_master = reference::pack_master,
+      .unpack_master = reference::unpack_master,
   };
   return ops;
 }

@@ -2,9 +2,9 @@
 //   g = gradient * gradient_scale     m = beta1 m + (1 - beta1) g     v = beta2 v + (1 - beta2) g^2
 //   value = value (1 - lr decay) - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
 // squared_norm = sum of x^2.
-#include <cmath>
 #include <utility>
 
+#include "backend/reference/adamw.h"
 #include "backend/reference/reference.h"
 
 namespace winnow::reference {
@@ -21,18 +21,12 @@ void adamw(Context&, View value, View moment1, View moment2, View gradient, Adam
   for (const auto& [argument, view] :
        {std::pair("value", value), {"moment1", moment1}, {"moment2", moment2}, {"gradient", gradient}})
     require_shape("adamw", argument, view, rows, cols);
-  const double beta1 = static_cast<double>(options.beta1), beta2 = static_cast<double>(options.beta2);
-  const double correction1 = 1.0 - std::pow(beta1, static_cast<double>(options.step));
-  const double correction2 = 1.0 - std::pow(beta2, static_cast<double>(options.step));
-  const double learning_rate = static_cast<double>(options.learning_rate);
-  const double decay = 1.0 - learning_rate * static_cast<double>(options.weight_decay);
+  const AdamwFactors f(options);
   for (int64_t i = 0; i < value.size(); ++i) {
-    const double g = static_cast<double>(at(gradient, i)) * static_cast<double>(options.gradient_scale);
-    const double m = beta1 * static_cast<double>(at(moment1, i)) + (1.0 - beta1) * g;
-    const double v = beta2 * static_cast<double>(at(moment2, i)) + (1.0 - beta2) * g * g;
-    const double step =
-        (m / correction1) / (std::sqrt(v / correction2) + static_cast<double>(options.epsilon));
-    at(value, i) = static_cast<float>(static_cast<double>(at(value, i)) * decay - learning_rate * step);
+    const double g = static_cast<double>(at(gradient, i)) * f.gradient_scale;
+    const double m = f.beta1 * static_cast<double>(at(moment1, i)) + (1.0 - f.beta1) * g;
+    const double v = f.beta2 * static_cast<double>(at(moment2, i)) + (1.0 - f.beta2) * g * g;
+    at(value, i) = f.stepped(at(value, i), m, v);
     at(moment1, i) = static_cast<float>(m);
     at(moment2, i) = static_cast<float>(v);
   }

@@ -101,5 +101,8 @@ void sample(Context&, View tokens, View logprob, View logits, const SampleRow* r
 
 double squared_norm(Context&, View x);
 void adamw(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options);
+void adamw_8bit(Context&, View value, QuantisedMoments moments, View gradient, AdamwOptions options);
+void pack_master(Context&, PackedWeight weight, View rest, View value, int64_t first_row);
+void unpack_master(Context&, View value, PackedWeight weight, View rest, int64_t first_row);
 
 }  // namespace winnow::reference

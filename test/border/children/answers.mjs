@@ -69,7 +69,7 @@ for (const device of ['cpu', 'reference']) {
     const generated = await addon.generate(model, { ...flat, ...sampling }, control());
     answers[`${device} ${dtype} tokens`] = digest(generated.tokens);
     answers[`${device} ${dtype} logprobs`] = digest(generated.logprobs);
-    await addon.enableTraining(model, control());
+    await addon.enableTraining(model, { moments: '8bit', masters: 'split' }, control());
     const result = await addon.accumulateGradients(model, { ...flat, ...loss }, control());
     answers[`${device} ${dtype} loss`] = `${result.loss} ${result.entropy}`;
     answers[`${device} ${dtype} norm`] = String((await addon.applyGradients(model, update, control())).gradientNorm);
