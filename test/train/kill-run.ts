@@ -15,6 +15,8 @@ interface Ending {
   readonly code: number | null;
   readonly lines: readonly string[];
   readonly milliseconds: number;
+  /** Of these, until the first line. */
+  readonly beginning: number;
 }
 
 /** Starts the child and kills it `after` so many milliseconds, counted from its start, or from its first line. */
@@ -30,7 +32,10 @@ export function runAndKill(
     };
     if (from === 'start') killLater();
     else child.stdout.once('data', killLater);
-    let [said, errors] = ['', ''];
+    let [said, errors, beginning] = ['', '', 0];
+    child.stdout.once('data', () => {
+      beginning = performance.now() - started;
+    });
     child.stdout.setEncoding('utf8').on('data', (text) => {
       said += text;
     });
@@ -40,7 +45,13 @@ export function runAndKill(
     child.on('error', reject);
     child.on('close', (code) => {
       if (code !== null && code !== 0) reject(new Error(errors));
-      else resolve({ code, lines: said.split('\n').filter(Boolean), milliseconds: performance.now() - started });
+      else
+        resolve({
+          code,
+          lines: said.split('\n').filter(Boolean),
+          milliseconds: performance.now() - started,
+          beginning,
+        });
     });
   });
 }
@@ -72,10 +83,14 @@ export async function killRuns(
   for (let number = 0; figures.kills < kills; number++) {
     const variant = number % variants.length;
     const output = join(root, `run-${number}`);
-    const { milliseconds, folder } = straight[variant] as Straight;
+    const { milliseconds, beginning, folder } = straight[variant] as Straight;
     const args = trainArguments((variants[variant] as (output: string) => TrainConfig)(output));
-    // Uniform over all that an undisturbed process does, its start included.
-    const next = () => (figures.kills < kills ? { after: random.uniform() * milliseconds } : {});
+    // Uniform over all that an undisturbed process does; of four kills three from the run's beginning on, as a busy machine starts slowly.
+    const next = () => {
+      if (figures.kills >= kills) return {};
+      if (random.uniform() < 0.25) return { after: random.uniform() * milliseconds };
+      return { after: random.uniform() * (milliseconds - beginning), from: 'first line' as const };
+    };
     for (let ending = await runAndKill(args, next()); ending.code === null; ending = await runAndKill(args, next())) {
       note(figures, output, ending);
     }
@@ -89,11 +104,12 @@ export async function killRuns(
 interface Straight {
   readonly folder: string;
   readonly milliseconds: number;
+  readonly beginning: number;
 }
 
 async function straightRun(variant: (output: string) => TrainConfig, folder: string): Promise<Straight> {
-  const { milliseconds } = await runAndKill(trainArguments(variant(folder)));
-  return { folder, milliseconds };
+  const { milliseconds, beginning } = await runAndKill(trainArguments(variant(folder)));
+  return { folder, milliseconds, beginning };
 }
 
 function trainArguments(config: TrainConfig): string[] {
