@@ -52,6 +52,7 @@ export {
   backends,
   buildInfo,
   type CreateModelRequest,
+  type DeviceOption,
   openSession,
   type PlanTrainingRequest,
   planTraining,
