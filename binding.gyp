@@ -8,7 +8,6 @@
       'NDEBUG',
       'WINNOW_BUILDER="gyp"',
       'WINNOW_VERSION="<!(node -p "require(\'./package.json\').version")"',
-      'WINNOW_CUDA_BUILT=0',
     ],
     'cflags!': ['-fno-omit-frame-pointer'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
@@ -17,6 +16,7 @@
       '-fvisibility=hidden', '-Wall', '-Wextra', '-pthread',
     ],
     'ldflags': ['-pthread'],
+    'libraries': ['-ldl'],
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++20',
       'GCC_ENABLE_CPP_EXCEPTIONS': 'YES',

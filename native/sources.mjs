@@ -20,12 +20,10 @@ function filesUnder(folder, pattern) {
 export function sourcesOnDisk() {
   const native = filesUnder('native', /\.(cc|cu)$/);
   const isAddon = (file) => file.startsWith('native/addon/');
-  const isCuda = (file) => file.startsWith('native/backend/cuda/');
-  const isAbsent = (file) => file === 'native/backend/cuda_absent.cc';
+  const isCuda = (file) => file.endsWith('.cu');
   return {
-    engine: native.filter((file) => !isAddon(file) && !isCuda(file) && !isAbsent(file)),
+    engine: native.filter((file) => !isAddon(file) && !isCuda(file)),
     cuda: native.filter(isCuda),
-    cudaAbsent: native.filter(isAbsent),
     addon: native.filter(isAddon),
     tests: filesUnder('test/native', /\.cc$/),
   };
@@ -37,8 +35,8 @@ export function listedSources() {
 
 function main(command) {
   if (command === 'cpu') {
-    const { engine, cudaAbsent, addon } = listedSources();
-    console.log([...engine, ...cudaAbsent, ...addon].join('\n'));
+    const { engine, addon } = listedSources();
+    console.log([...engine, ...addon].join('\n'));
   } else if (command === 'update') {
     writeFileSync(listPath, `${JSON.stringify(sourcesOnDisk(), null, 2)}\n`);
   } else if (command === 'check') {

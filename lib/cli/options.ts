@@ -1,7 +1,7 @@
 /** Options that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { WinnowError } from '../errors.js';
-import { openSession, type Session } from '../native/index.js';
+import { type DeviceOption, openSession, type Session } from '../native/index.js';
 
 /** Reads an integer from `least` to 2^53 - 1. */
 export function integerFrom(least: number): (text: string) => number {
@@ -23,14 +23,11 @@ export function numberWithin(least: number, most: number): (text: string) => num
   };
 }
 
-export type DeviceOption = 'auto' | 'cpu' | 'reference' | 'cuda';
-
 function readDevice(text: string): DeviceOption {
   const [, name, index] = text.match(/^(auto|cpu|reference|cuda)(?::(\d+))?$/) ?? [];
   if (!name || (index && name !== 'cuda'))
     throw new InvalidArgumentError(`expected auto, cpu, reference or cuda[:N], received ${text}`);
-  if (Number(index ?? 0) > 0) throw new InvalidArgumentError(`this version uses one device, expected cuda:0`);
-  return name as DeviceOption;
+  return text as DeviceOption;
 }
 
 export interface EngineOptions {

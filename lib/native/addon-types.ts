@@ -216,12 +216,13 @@ export interface BuildInfo {
   compiler: string;
   napiVersion: number;
   instructionSets: string[];
-  cuda: boolean;
 }
 
 export interface BackendReport {
   device: DeviceName;
   usable: boolean;
+  /** The error's code where it is not usable. */
+  code?: string;
   /** The instruction set or device chosen, or why the backend is not usable. */
   detail: string;
 }
@@ -234,7 +235,7 @@ export interface Addon {
   buildInfo(): BuildInfo;
   backends(): BackendReport[];
   /** Owns a thread and a pool of `threads`; 0 = every core of the affinity mask. */
-  openSession(options: { device: DeviceName; threads: number }): SessionHandle;
+  openSession(options: { device: DeviceName; deviceIndex?: number; threads: number }): SessionHandle;
   /** What the session got: the device, its instruction set and the number of compute threads. */
   sessionInfo(session: SessionHandle): { device: DeviceName; instructions: string; threads: number };
   /** Refuses new calls, waits for those made before, frees everything; idempotent. */

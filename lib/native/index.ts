@@ -53,6 +53,7 @@ export {
   backends,
   buildInfo,
   type CreateModelRequest,
+  type DeviceOption,
   openSession,
   type PlanTrainingRequest,
   planTraining,

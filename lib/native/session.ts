@@ -18,9 +18,11 @@ import { type CallOptions, CallRunner, callNow } from './calls.js';
 import { argumentError, knownKeys } from './checks.js';
 import { Model } from './model.js';
 
+export type DeviceOption = 'auto' | DeviceName | `cuda:${number}`;
+
 export interface SessionOptions {
   /** `auto` (the default) is `cuda` where it is usable and `cpu` elsewhere; a named device is used or refused. */
-  device?: 'auto' | DeviceName;
+  device?: DeviceOption;
   /** Compute threads; 0 (the default) is every core that the process may use. */
   threads?: number;
 }
@@ -108,24 +110,31 @@ export class Session {
   }
 }
 
-function chooseDevice(addon: Addon, device: 'auto' | DeviceName): DeviceName {
-  if (device !== 'auto') return device;
+interface ChosenDevice {
+  readonly device: DeviceName;
+  readonly deviceIndex: number;
+}
+
+function chooseDevice(addon: Addon, device: DeviceOption): ChosenDevice {
+  const [, name, index = '0'] = /^(auto|cpu|reference|cuda)(?::(\d+))?$/.exec(device) ?? [];
+  if (name === undefined || (index !== '0' && name !== 'cuda'))
+    throw argumentError('openSession.device', 'auto, cpu, reference, cuda or cuda:N', device);
+  if (name !== 'auto') return { device: name as DeviceName, deviceIndex: Number(index) };
   const cuda = addon.backends().find((report) => report.device === 'cuda');
-  return cuda?.usable ? 'cuda' : 'cpu';
+  return { device: cuda?.usable ? 'cuda' : 'cpu', deviceIndex: 0 };
 }
 
 /**
  * Opens a session.
  *
- * @throws WinnowError ERR_NATIVE_NOT_FOUND, ERR_ARGUMENT, ERR_CPU_UNSUPPORTED, ERR_CUDA_NOT_BUILT
+ * @throws WinnowError ERR_NATIVE_NOT_FOUND, ERR_ARGUMENT, ERR_CPU_UNSUPPORTED, ERR_CUDA_NOT_BUILT and the other
+ *   ERR_CUDA_ codes of docs/cuda.md
  */
 export function openSession(options: SessionOptions = {}): Session {
   knownKeys('openSession', options, ['device', 'threads']);
   const { device = 'auto', threads = 0 } = options;
-  const devices = ['auto', 'cpu', 'reference', 'cuda'];
-  if (!devices.includes(device)) throw argumentError('openSession.device', devices.join(', '), device);
   const addon = loadAddon();
-  return callNow(() => new Session(addon, addon.openSession({ device: chooseDevice(addon, device), threads })));
+  return callNow(() => new Session(addon, addon.openSession({ ...chooseDevice(addon, device), threads })));
 }
 
 /** What each backend can do on this machine, or why it cannot. */

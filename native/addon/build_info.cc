@@ -29,7 +29,6 @@ Napi::Value build_info(const Napi::CallbackInfo& info) {
   uint32_t count = 0;
   for (const char* set : {"avx2", "avx512", "avx512bf16"}) sets.Set(count++, set);
   result.Set("instructionSets", sets);
-  result.Set("cuda", static_cast<bool>(WINNOW_CUDA_BUILT));
   return result;
 }
 
@@ -40,7 +39,11 @@ Napi::Object report(Napi::Env env, const char* device, const Ops& (*ops)()) {
     result.Set("detail", ops().instructions);
     result.Set("usable", true);
   } catch (const Error& error) {
-    result.Set("detail", std::string(error.what()) + (error.hint.empty() ? "" : "; " + error.hint));
+    std::string detail = error.what();
+    if (!error.received.empty()) detail += " (" + error.received + ")";
+    if (!error.hint.empty()) detail += "; " + error.hint;
+    result.Set("code", error.code);
+    result.Set("detail", detail);
     result.Set("usable", false);
   }
   return result;
@@ -52,7 +55,7 @@ Napi::Value backends(const Napi::CallbackInfo& info) {
     Napi::Array result = Napi::Array::New(env);
     result.Set(0u, report(env, "cpu", cpu_ops));
     result.Set(1u, report(env, "reference", reference_ops));
-    result.Set(2u, report(env, "cuda", cuda_ops));
+    result.Set(2u, report(env, "cuda", []() -> const Ops& { return cuda_ops(); }));
     return result;
   });
 }

@@ -25,11 +25,11 @@ CallControl read_control(Napi::Value value) {
   return result;
 }
 
-Session::Session(Napi::Env env, const Ops& ops, int threads)
-    : env_(env), ops_(ops), pool_(threads), context_{pool_} {}
+Session::Session(Napi::Env env, const Ops& ops, int device_index, int threads)
+    : env_(env), ops_(ops), pool_(threads), context_{pool_, device_index} {}
 
-std::shared_ptr<Session> Session::open(Napi::Env env, const Ops& ops, int threads) {
-  std::shared_ptr<Session> session(new Session(env, ops, threads));
+std::shared_ptr<Session> Session::open(Napi::Env env, const Ops& ops, int device_index, int threads) {
+  std::shared_ptr<Session> session(new Session(env, ops, device_index, threads));
   session->start(env);
   return session;
 }

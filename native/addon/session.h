@@ -30,7 +30,7 @@ CallControl read_control(Napi::Value value);
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  static std::shared_ptr<Session> open(Napi::Env env, const Ops& ops, int threads);
+  static std::shared_ptr<Session> open(Napi::Env env, const Ops& ops, int device_index, int threads);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -55,7 +55,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Weak, because a queued delivery may outlive the session.
   using Delivery = Napi::TypedThreadSafeFunction<std::weak_ptr<Session>, void, deliver_callback>;
 
-  Session(Napi::Env env, const Ops& ops, int threads);
+  Session(Napi::Env env, const Ops& ops, int device_index, int threads);
   void start(Napi::Env env);
   Job* enqueue(Napi::Env env, const CallControl& control, Work work);
 

@@ -8,14 +8,16 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 
-const Ops& ops_of_device(int device) {
+constexpr int kMostDevices = 64;
+
+const Ops& ops_of_device(int device, int index) {
   switch (device) {
     case 0:
       return cpu_ops();
     case 1:
       return reference_ops();
     default:
-      return cuda_ops();
+      return cuda_ops(index);
   }
 }
 
@@ -24,9 +26,12 @@ Napi::Value open_session(const Napi::CallbackInfo& info) {
   return guard(env, [&]() -> Napi::Value {
     const Fields options(info[0], "options");
     const int device = options.choice("device", {"cpu", "reference", "cuda"});
+    const int index = options.has("deviceIndex")
+                          ? static_cast<int>(options.integer("deviceIndex", 0, kMostDevices - 1))
+                          : 0;
     const int threads = static_cast<int>(options.integer("threads", 0, kMostThreads));
-    return make_handle(env,
-                       Session::open(env, ops_of_device(device), threads == 0 ? available_cores() : threads));
+    return make_handle(env, Session::open(env, ops_of_device(device, index), index,
+                                          threads == 0 ? available_cores() : threads));
   });
 }
 

@@ -11,6 +11,8 @@
 // - Products of dtype kBF16 round both operands to bf16 and accumulate in f32.
 // - Extents may be odd, and M may be 0 or 1. An op throws winnow::Error("ERR_SHAPE", ...) on
 //   mismatched shapes before it touches anything.
+// - An index out of range is ERR_INDEX_RANGE before anything is written. Where the host does not wait for the
+//   device, that and ERR_NON_FINITE come from the next call that does: download, policy_loss, squared_norm.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +26,7 @@ namespace winnow {
 // What an operation may use besides its operands. One per session; passed, never global.
 struct Context {
   ThreadPool& pool;
+  int device = 0;  // of several of a kind: N of cuda:N
 };
 
 // A weight (N, K) in the backend's own layout, made by pack_weight; data is `packed_weight_bytes` long,
@@ -197,7 +200,9 @@ struct Ops {
 };
 
 const Ops& reference_ops();
-const Ops& cpu_ops();   // the best instruction set of this machine; WINNOW_CPU=avx2|avx512|... lowers it
-const Ops& cuda_ops();  // throws ERR_CUDA_NOT_BUILT where the build has no CUDA
+const Ops& cpu_ops();  // the best instruction set of this machine; WINNOW_CPU=avx2|avx512|... lowers it
+// Opens a device by number, once for the process; throws ERR_CUDA_NOT_BUILT, ERR_CUDA_NO_DRIVER, ...
+// (docs/cuda.md).
+const Ops& cuda_ops(int ordinal = 0);
 
 }  // namespace winnow

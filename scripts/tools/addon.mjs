@@ -35,9 +35,13 @@ function buildWithCmake() {
   dropForeignCache();
   const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js');
   const common = ['-O', cmakeFolder, '-B', 'Release', '-l', 'warn'];
-  run(process.execPath, [cmakeJs, 'configure', ...common], { quiet: true });
+  const cuda = process.env.WINNOW_CUDA ?? 'OFF';
+  run(process.execPath, [cmakeJs, 'configure', ...common, `--CDWINNOW_CUDA=${cuda}`], { quiet: true });
   run(process.execPath, [cmakeJs, 'build', ...common, '-T', 'winnow_addon', '-p', String(jobs)]);
   install(join(root, cmakeFolder, 'Release', 'winnow.node'), addonPath.cmake);
+  if (cuda !== 'ON') return;
+  run(process.execPath, [cmakeJs, 'build', ...common, '-T', 'winnow_cuda', '-p', String(jobs)]);
+  install(join(root, cmakeFolder, 'test', 'native', 'winnow_cuda.so'), 'build/native/winnow_cuda.so');
 }
 
 /** Node's own headers beside its binary spare node-gyp a download. */
@@ -63,7 +67,10 @@ export async function buildAddon(builder) {
   const output = addonPath[builder];
   return onceFor({
     stamp: `${output}.stamp`,
-    hash: hashInputs(addonInputs, `${builder} ${process.platform} ${process.arch} ${root}`),
+    hash: hashInputs(
+      addonInputs,
+      `${builder} ${process.platform} ${process.arch} ${root} ${process.env.WINNOW_CUDA ?? ''}`,
+    ),
     outputs: [output],
     step: () => {
       console.error(`building the native addon with ${builder === 'cmake' ? 'CMake' : 'node-gyp'} (${jobs} jobs)`);

@@ -200,6 +200,9 @@ describe('arguments of createModel and openSession', () => {
     expect(open({ device: 'tpu', threads: 1 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
     expect(open({ device: 'cpu', threads: -1 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
     expect(open({ device: 'cpu', threads: 1e9 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+    expect(open({ device: 'cuda', threads: 1, deviceIndex: 64 })).toThrow(
+      expect.objectContaining({ code: 'ERR_ARGUMENT' }),
+    );
     expect(open({ device: 'cpu' })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
   });
 });

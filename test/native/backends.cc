@@ -15,6 +15,11 @@ const std::vector<Backend>& backends() {
       list.push_back({"cpu-" + set, present ? &cpu::ops_of(set) : nullptr,
                       present ? "" : "this processor has no " + set});
     }
+    try {
+      list.push_back({"cuda", &cuda_ops(), ""});
+    } catch (const Error& error) {
+      list.push_back({"cuda", nullptr, std::string("no CUDA device: ") + error.what()});
+    }
     return list;
   }();
   return all;

@@ -146,19 +146,48 @@ std::vector<Array> make_arrays(const OpCase& op_case) {
   return arrays;
 }
 
+namespace {
+
+// The operands of one call, in the backend's memory.
+struct GuardedCall {
+  GuardedCall(const Ops& ops, Context& context, const OpCase& op_case, const std::vector<Array>& arrays) {
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      operands.push_back(std::make_unique<GuardedOperand>(ops, context, op_case.operands[i], arrays[i]));
+      views.push_back(operands.back()->view());
+    }
+  }
+  std::vector<Array> read_back() {
+    std::vector<Array> arrays;
+    for (const auto& operand : operands) arrays.push_back(operand->read_back());
+    return arrays;
+  }
+
+  std::vector<std::unique_ptr<GuardedOperand>> operands;
+  std::vector<View> views;
+};
+
+}  // namespace
+
 Outcome run_case(const Ops& ops, ThreadPool& pool, const OpCase& op_case, const std::vector<Array>& arrays) {
   Context context{pool};
   poison_scratch(pool);
-  std::vector<std::unique_ptr<GuardedOperand>> operands;
-  std::vector<View> views;
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    operands.push_back(std::make_unique<GuardedOperand>(ops, context, op_case.operands[i], arrays[i]));
-    views.push_back(operands.back()->view());
-  }
+  GuardedCall guarded(ops, context, op_case, arrays);
   Outcome outcome;
-  outcome.results = op_case.call(ops, context, views);
-  for (const auto& operand : operands) outcome.arrays.push_back(operand->read_back());
+  outcome.results = op_case.call(ops, context, guarded.views);
+  outcome.arrays = guarded.read_back();
   return outcome;
+}
+
+std::vector<Array> run_refused(const Ops& ops, ThreadPool& pool, const OpCase& op_case,
+                               const std::vector<Array>& arrays, const std::string& code) {
+  Context context{pool};
+  GuardedCall guarded(ops, context, op_case, arrays);
+  expect_error(code, [&] {
+    op_case.call(ops, context, guarded.views);
+    std::byte waited;
+    ops.download(context, &waited, guarded.views[0].data, sizeof waited);
+  });
+  return guarded.read_back();
 }
 
 GuardedWeight::GuardedWeight(const Ops& ops, Context& context, const View& source, int64_t n, int64_t k,

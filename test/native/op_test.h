@@ -126,6 +126,10 @@ const std::vector<Backend>& backends();
 std::vector<Array> make_arrays(const OpCase& op_case);
 // One call between guard zones; checks them and that inputs are unchanged.
 Outcome run_case(const Ops& ops, ThreadPool& pool, const OpCase& op_case, const std::vector<Array>& arrays);
+// The same for a call that is refused with `code`, at the latest when the host waits for the backend; returns
+// what the operands hold then.
+std::vector<Array> run_refused(const Ops& ops, ThreadPool& pool, const OpCase& op_case,
+                               const std::vector<Array>& arrays, const std::string& code);
 
 void check_values(const Ops& ops, const OpCase& op_case);
 void check_row_independence(const Ops& ops, const OpCase& op_case);

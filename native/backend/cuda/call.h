@@ -1,0 +1,49 @@
+// How an operation reaches the device.
+#pragma once
+
+#include <vector>
+
+#include "backend/cuda/loader.h"
+#include "backend/ops.h"
+#include "backend/shapes.h"
+
+namespace winnow::cuda {
+
+// body(table, device) -> Status, with the context's device to itself; throws for a Status other than kOk.
+template <typename Body>
+void call(const Context& context, const Body& body) {
+  OpenDevice& open = open_device(context.device);
+  const std::lock_guard lock(open.mutex);
+  require_ok(open, open.table->enter(open.device));
+  require_ok(open, body(*open.table, open.device));
+}
+
+// The format of a product is f32 or bf16.
+void require_product_dtype(const char* op, DType dtype);
+// `view` has rows x cols numbers of f32, bf16 or f16.
+void require_numbers(const char* op, const char* argument, const View& view, int64_t rows, int64_t cols);
+
+size_t packed_weight_bytes(int64_t n, int64_t k, DType dtype);
+void pack_weight(Context&, PackedWeight weight, View source);
+void linear_forward(Context&, View out, View x, PackedWeight weight, View bias, bool accumulate);
+void linear_backward_input(Context&, View dx, View dout, PackedWeight weight, bool accumulate);
+void linear_backward_weight(Context&, View dweight, View dout, View x, DType dtype);
+void bias_backward(Context&, View dbias, View dout);
+
+// The operations on the token forest.
+void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots);
+void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer, const AttentionPlan& plan,
+                       float scale);
+void attention_backward(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
+                        KeyValueLayer layer, const AttentionPlan& plan, float scale);
+// The operations on logits and log-probabilities.
+void softmax_statistics(Context&, View lse, View logprob, View entropy, View logits, View targets,
+                        float inverse_temperature);
+void softmax_backward(Context&, View logits, View lse, View entropy, View targets, View dlogprob,
+                      View dentropy, float inverse_temperature);
+PolicyLossSums policy_loss(Context&, View dlogprob, View dentropy, View logprob, View old_logprob,
+                           View reference_logprob, View advantage, View weight, View entropy,
+                           PolicyLossOptions options);
+void sample(Context&, View tokens, View logprob, View logits, const SampleRow* rows);
+
+}  // namespace winnow::cuda

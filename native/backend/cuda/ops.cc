@@ -1,0 +1,258 @@
+// The engine's side of the CUDA backend: shapes are checked here, the work is the library's.
+#include <array>
+#include <cmath>
+
+#include "backend/cuda/call.h"
+
+namespace winnow::cuda {
+namespace {
+
+void* allocate(Context& context, size_t size_bytes) {
+  void* data = nullptr;
+  call(context,
+       [&](const Table& table, Device* device) { return table.allocate(device, size_bytes, &data); });
+  return data;
+}
+
+void release(Context& context, void* data) {
+  call(context, [&](const Table& table, Device* device) { return table.release(device, data); });
+}
+
+void upload(Context& context, void* to, const void* host, size_t size_bytes) {
+  call(context,
+       [&](const Table& table, Device* device) { return table.upload(device, to, host, size_bytes); });
+}
+
+void download(Context& context, void* host, const void* from, size_t size_bytes) {
+  call(context,
+       [&](const Table& table, Device* device) { return table.download(device, host, from, size_bytes); });
+}
+
+void copy(Context& context, void* to, const void* from, size_t size_bytes) {
+  call(context, [&](const Table& table, Device* device) { return table.copy(device, to, from, size_bytes); });
+}
+
+void zero(Context& context, void* data, size_t size_bytes) {
+  call(context, [&](const Table& table, Device* device) { return table.zero(device, data, size_bytes); });
+}
+
+void gather(Context& context, View out, View indices, View table_view, bool bf16, FaultSource source) {
+  call(context, [&](const Table& table, Device* device) {
+    return table.gather(device, out.as<float>(), table_view.data, indices.as<int32_t>(),
+                        static_cast<int32_t>(table_view.dtype), bf16, indices.rows(), table_view.rows(),
+                        table_view.cols(), source);
+  });
+}
+
+void scatter_add(Context& context, View to, View from, View indices, FaultSource source) {
+  call(context, [&](const Table& table, Device* device) {
+    return table.scatter_add(device, to.as<float>(), from.as<float>(), indices.as<int32_t>(), indices.rows(),
+                             to.rows(), to.cols(), source);
+  });
+}
+
+void embedding_forward(Context& context, View out, View tokens, View table, DType dtype) {
+  require_product_dtype("embedding_forward", dtype);
+  require_shape("embedding_forward", "tokens", tokens, tokens.rows(), 1, DType::kI32);
+  require_numbers("embedding_forward", "table", table, table.rows(), table.cols());
+  require_shape("embedding_forward", "out", out, tokens.rows(), table.cols());
+  gather(context, out, tokens, table, dtype == DType::kBF16, FaultSource::kToken);
+}
+
+void embedding_backward(Context& context, View dtable, View dout, View tokens) {
+  require_shape("embedding_backward", "tokens", tokens, tokens.rows(), 1, DType::kI32);
+  require_shape("embedding_backward", "dtable", dtable, dtable.rows(), dtable.cols());
+  require_shape("embedding_backward", "dout", dout, tokens.rows(), dtable.cols());
+  scatter_add(context, dtable, dout, tokens, FaultSource::kToken);
+}
+
+void gather_rows(Context& context, View out, View x, View indices) {
+  require_shape("gather_rows", "indices", indices, indices.rows(), 1, DType::kI32);
+  require_shape("gather_rows", "x", x, x.rows(), x.cols());
+  require_shape("gather_rows", "out", out, indices.rows(), x.cols());
+  gather(context, out, indices, x, false, FaultSource::kIndex);
+}
+
+void scatter_add_rows(Context& context, View dx, View dout, View indices) {
+  require_shape("scatter_add_rows", "indices", indices, indices.rows(), 1, DType::kI32);
+  require_shape("scatter_add_rows", "dx", dx, dx.rows(), dx.cols());
+  require_shape("scatter_add_rows", "dout", dout, indices.rows(), dx.cols());
+  scatter_add(context, dx, dout, indices, FaultSource::kIndex);
+}
+
+void rms_norm_forward(Context& context, View out, View rstd, View x, View weight, float epsilon) {
+  const int64_t rows = x.rows(), width = weight.rows();
+  require_shape("rms_norm_forward", "weight", weight, width, 1);
+  require_shape("rms_norm_forward", "x", x, rows, width);
+  require_shape("rms_norm_forward", "out", out, rows, width);
+  if (rstd) require_shape("rms_norm_forward", "rstd", rstd, rows, 1);
+  call(context, [&](const Table& table, Device* device) {
+    return table.rms_norm_forward(device, out.as<float>(), rstd.as<float>(), x.as<float>(),
+                                  weight.as<float>(), rows, width, epsilon);
+  });
+}
+
+void rms_norm_backward(Context& context, View dx, View dweight, View dout, View x, View rstd, View weight,
+                       bool accumulate) {
+  const int64_t rows = x.rows(), width = weight.rows();
+  require_shape("rms_norm_backward", "weight", weight, width, 1);
+  if (dweight) require_shape("rms_norm_backward", "dweight", dweight, width, 1);
+  require_shape("rms_norm_backward", "x", x, rows, width);
+  require_shape("rms_norm_backward", "dout", dout, rows, width);
+  require_shape("rms_norm_backward", "dx", dx, rows, width);
+  require_shape("rms_norm_backward", "rstd", rstd, rows, 1);
+  call(context, [&](const Table& table, Device* device) {
+    return table.rms_norm_backward(device, dx.as<float>(), dweight.as<float>(), dout.as<float>(),
+                                   x.as<float>(), rstd.as<float>(), weight.as<float>(), rows, width,
+                                   accumulate);
+  });
+}
+
+void rope(Context& context, View x, View cosine, View sine, bool inverse) {
+  const int64_t rows = x.rows(), half = cosine.cols(), width = x.cols();
+  require_shape("rope", "x", x, rows, width);
+  require_shape("rope", "cosine", cosine, rows, half);
+  require_shape("rope", "sine", sine, rows, half);
+  if (rows == 0) return;
+  WINNOW_CHECK(half > 0 && width % (2 * half) == 0, "ERR_SHAPE", "[rope] x does not fit the table",
+               "heads of width " + std::to_string(2 * half), describe(x));
+  call(context, [&](const Table& table, Device* device) {
+    return table.rope(device, x.as<float>(), cosine.as<float>(), sine.as<float>(), rows, width / (2 * half),
+                      half, inverse);
+  });
+}
+
+void swiglu_forward(Context& context, View out, View gate, View up) {
+  const int64_t rows = gate.rows(), width = gate.cols();
+  require_shape("swiglu_forward", "gate", gate, rows, width);
+  require_shape("swiglu_forward", "up", up, rows, width);
+  require_shape("swiglu_forward", "out", out, rows, width);
+  call(context, [&](const Table& table, Device* device) {
+    return table.swiglu_forward(device, out.as<float>(), gate.as<float>(), up.as<float>(), gate.size());
+  });
+}
+
+void swiglu_backward(Context& context, View dgate, View dup, View dout, View gate, View up) {
+  const int64_t rows = gate.rows(), width = gate.cols();
+  require_shape("swiglu_backward", "gate", gate, rows, width);
+  require_shape("swiglu_backward", "up", up, rows, width);
+  require_shape("swiglu_backward", "dout", dout, rows, width);
+  require_shape("swiglu_backward", "dgate", dgate, rows, width);
+  require_shape("swiglu_backward", "dup", dup, rows, width);
+  call(context, [&](const Table& table, Device* device) {
+    return table.swiglu_backward(device, dgate.as<float>(), dup.as<float>(), dout.as<float>(),
+                                 gate.as<float>(), up.as<float>(), gate.size());
+  });
+}
+
+void scale(Context& context, View x, float factor) {
+  require_shape("scale", "x", x, x.rows(), x.cols());
+  call(context, [&](const Table& table, Device* device) {
+    return table.scale(device, x.as<float>(), x.size(), factor);
+  });
+}
+
+void dropout(Context& context, View out, View x, View keys, DropoutOptions options, bool accumulate) {
+  const int64_t rows = x.rows(), width = x.cols();
+  require_shape("dropout", "x", x, rows, width);
+  require_shape("dropout", "out", out, rows, width);
+  require_shape("dropout", "keys", keys, rows, 2, DType::kI32);
+  call(context, [&](const Table& table, Device* device) {
+    return table.dropout(device, out.as<float>(), x.as<float>(), keys.as<int32_t>(), rows, width,
+                         options.probability, options.stream, accumulate);
+  });
+}
+
+double squared_norm(Context& context, View x) {
+  require_shape("squared_norm", "x", x, x.rows(), x.cols());
+  double sum = 0;
+  call(context, [&](const Table& table, Device* device) {
+    return table.squared_norm(device, x.as<float>(), x.size(), &sum);
+  });
+  return sum;
+}
+
+AdamwFactors adamw_factors(const AdamwOptions& options) {
+  const double beta1 = static_cast<double>(options.beta1), beta2 = static_cast<double>(options.beta2);
+  const double learning_rate = static_cast<double>(options.learning_rate);
+  const double correction1 = 1.0 - std::pow(beta1, static_cast<double>(options.step));
+  const double correction2 = 1.0 - std::pow(beta2, static_cast<double>(options.step));
+  const auto rounded = [](double factor) { return static_cast<float>(factor); };
+  return {.scale = options.gradient_scale,
+          .beta1 = options.beta1,
+          .one_minus_beta1 = rounded(1.0 - beta1),
+          .beta2 = options.beta2,
+          .one_minus_beta2 = rounded(1.0 - beta2),
+          .decay = rounded(1.0 - learning_rate * static_cast<double>(options.weight_decay)),
+          .negative_step = rounded(-learning_rate / correction1),
+          .root_correction = rounded(1.0 / std::sqrt(correction2)),
+          .epsilon = options.epsilon};
+}
+
+void adamw(Context& context, View value, View moment1, View moment2, View gradient, AdamwOptions options) {
+  const int64_t rows = value.rows(), cols = value.cols();
+  require_shape("adamw", "value", value, rows, cols);
+  require_shape("adamw", "moment1", moment1, rows, cols);
+  require_shape("adamw", "moment2", moment2, rows, cols);
+  require_shape("adamw", "gradient", gradient, rows, cols);
+  WINNOW_CHECK(options.step >= 1, "ERR_OPTION", "[adamw] step does not fit", "step >= 1",
+               std::to_string(options.step));
+  const AdamwFactors factors = adamw_factors(options);
+  call(context, [&](const Table& table, Device* device) {
+    return table.adamw(device, value.as<float>(), moment1.as<float>(), moment2.as<float>(),
+                       gradient.as<float>(), value.size(), &factors);
+  });
+}
+
+Ops make_ops(const OpenDevice& open) {
+  return {.name = "cuda",
+          .instructions = open.instructions.c_str(),
+          .allocate = allocate,
+          .release = release,
+          .upload = upload,
+          .download = download,
+          .copy = copy,
+          .zero = zero,
+          .packed_weight_bytes = packed_weight_bytes,
+          .pack_weight = pack_weight,
+          .linear_forward = linear_forward,
+          .linear_backward_input = linear_backward_input,
+          .linear_backward_weight = linear_backward_weight,
+          .bias_backward = bias_backward,
+          .embedding_forward = embedding_forward,
+          .embedding_backward = embedding_backward,
+          .rms_norm_forward = rms_norm_forward,
+          .rms_norm_backward = rms_norm_backward,
+          .rope = rope,
+          .kv_write = kv_write,
+          .attention_forward = attention_forward,
+          .attention_backward = attention_backward,
+          .swiglu_forward = swiglu_forward,
+          .swiglu_backward = swiglu_backward,
+          .gather_rows = gather_rows,
+          .scatter_add_rows = scatter_add_rows,
+          .softmax_statistics = softmax_statistics,
+          .softmax_backward = softmax_backward,
+          .policy_loss = policy_loss,
+          .sample = sample,
+          .scale = scale,
+          .dropout = dropout,
+          .squared_norm = squared_norm,
+          .adamw = adamw};
+}
+
+}  // namespace
+}  // namespace winnow::cuda
+
+namespace winnow {
+
+const Ops& cuda_ops(int ordinal) {
+  static std::array<Ops, cuda::kMostDevices> all;
+  cuda::OpenDevice& open = cuda::open_device(ordinal);
+  const std::lock_guard lock(open.mutex);
+  Ops& ops = all[static_cast<size_t>(ordinal)];
+  ops = cuda::make_ops(open);
+  return ops;
+}
+
+}  // namespace winnow

@@ -1,0 +1,87 @@
+// Device memory behind emulated_cuda.h: host memory that is unmapped while the host runs.
+#include "emulated_cuda.h"
+
+#if WINNOW_EMULATE_CUDA
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <vector>
+
+namespace winnow::emulated {
+namespace {
+
+struct Mapping {
+  void* data;
+  size_t size_bytes;
+};
+std::vector<Mapping>& mappings() {
+  static std::vector<Mapping> all;
+  return all;
+}
+
+void protect(int protection) {
+  for (const Mapping& mapping : mappings()) mprotect(mapping.data, mapping.size_bytes, protection);
+}
+
+}  // namespace
+
+DeviceAccess::DeviceAccess() { protect(PROT_READ | PROT_WRITE); }
+DeviceAccess::~DeviceAccess() { protect(PROT_NONE); }
+
+}  // namespace winnow::emulated
+
+namespace {
+
+constexpr size_t kDeviceBytes = size_t{4} << 30;
+size_t held_bytes = 0;
+
+}  // namespace
+
+cudaError_t cudaMalloc(void** data, size_t size_bytes) {
+  if (size_bytes > kDeviceBytes - held_bytes) return cudaErrorMemoryAllocation;
+  void* mapped = mmap(nullptr, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return cudaErrorMemoryAllocation;
+  held_bytes += size_bytes;
+  winnow::emulated::mappings().push_back({mapped, size_bytes});
+  *data = mapped;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* data) {
+  auto& all = winnow::emulated::mappings();
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].data == data) {
+      munmap(data, all[i].size_bytes);
+      held_bytes -= all[i].size_bytes;
+      all.erase(all.begin() + static_cast<ptrdiff_t>(i));
+      break;
+    }
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void** data, size_t size_bytes) {
+  *data = std::malloc(size_bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* data) {
+  std::free(data);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind, cudaStream_t) {
+  const winnow::emulated::DeviceAccess access;
+  std::memmove(to, from, size_bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* data, int value, size_t size_bytes, cudaStream_t) {
+  const winnow::emulated::DeviceAccess access;
+  std::memset(data, value, size_bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
+  *total_bytes = kDeviceBytes;
+  *free_bytes = kDeviceBytes - held_bytes;
+  return cudaSuccess;
+}
+
+#endif
