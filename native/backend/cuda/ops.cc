@@ -238,7 +238,11 @@ Ops make_ops(const OpenDevice& open) {
           .scale = scale,
           .dropout = dropout,
           .squared_norm = squared_norm,
-          .adamw = adamw};
+          .adamw = adamw,
+          // Moments in 8 bits and masters in the packed weight are refused on a device.
+          .adamw_8bit = nullptr,
+          .pack_master = nullptr,
+          .unpack_master = nullptr};
 }
 
 }  // namespace

@@ -127,8 +127,9 @@ void check_large(const LargeShape& shape) {
   const LossResult loss = accumulate(model, sequences, {unit_weights(sequences), {}, {}, {}}, options);
   EXPECT(std::isfinite(loss.sums.loss), loss.sums.loss);
   const double used = held() - before;
-  const auto planned = static_cast<double>(
-      plan_training(config, DType::kBF16, options.max_batch_tokens, options.head_chunk_rows).total());
+  const PlanOptions sizes{.max_batch_tokens = options.max_batch_tokens,
+                          .head_chunk_rows = options.head_chunk_rows};
+  const auto planned = static_cast<double>(plan_training(config, DType::kBF16, sizes).total());
   std::printf("%s: %.0f MiB held, %.0f MiB planned\n", shape.name, used / 0x1p20, planned / 0x1p20);
   EXPECT(std::fabs(used - planned) <= 0.02 * planned, shape.name, ": held ", used, ", planned ", planned);
   UpdateOptions update;
