@@ -26,6 +26,11 @@ const kScratch = z.strictObject({
   attentionBias: z.boolean().default(false),
   ropeTheta: z.number().positive().default(10_000),
   standardDeviation: z.number().positive().default(0.02),
+  /**
+   * A word becomes a token when the training texts hold it this often; rarer ones are spelled in bytes. With 1, no byte is ever trained, and
+   * a word that only test texts hold is noise to the model.
+   */
+  minimumWordCount: kCount.default(1),
 });
 
 /** Low-rank adapters on frozen weights: see docs/lora.md. */
