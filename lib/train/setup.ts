@@ -123,7 +123,9 @@ export function describeModel(
     return { tokenizer, native, source: { kind: 'files', paths }, eosTokenIds: stops };
   }
   const scratch = config.model.scratch as ScratchConfig;
-  const tokenizer = buildWordTokenizer(trainingTexts(config, data, protocol), { minimumCount: scratch.minimumWordCount });
+  const tokenizer = buildWordTokenizer(trainingTexts(config, data, protocol), {
+    minimumCount: scratch.minimumWordCount,
+  });
   const source: ModelSource = { kind: 'random', seed: config.seed, standardDeviation: scratch.standardDeviation };
   const native = withValueHead(scratchModel(scratch, tokenizer.vocabularySize), config);
   return { tokenizer, native, source, eosTokenIds: [tokenizer.eosTokenId as number] };
