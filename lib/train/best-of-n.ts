@@ -3,9 +3,9 @@
  * arXiv 2304.06767, Algorithm 1; the same as expert iteration with a batch per step). The loss is that of sft.ts.
  */
 import type { BestOfNConfig } from './config.js';
-import { countTokens } from './grpo.js';
 import { type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
 import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
+import { countTokens } from './rollout-sequences.js';
 import { imitate, type SftExample } from './sft.js';
 import { type Stage, type StageContext, Stopwatch } from './stage.js';
 

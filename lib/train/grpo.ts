@@ -11,12 +11,13 @@ import { type GroupAdvantages, kAdvantages } from './advantage.js';
 import type { GrpoConfig } from './config.js';
 import { keptThoughts } from './kept-thoughts.js';
 import type { TrainGroup } from './policy-batch.js';
-import { scores, updatePolicy } from './policy-update.js';
+import { updatePolicy } from './policy-update.js';
 import { ReplayBuffer } from './replay.js';
+import { rewardPenalties } from './reward-penalties.js';
 import { divergencePenalty } from './reward-shaping.js';
 import { isTruncated, type RolloutContext, type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
 import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
-import { completionSequences } from './rollout-sequences.js';
+import { countTokens } from './rollout-sequences.js';
 import {
   type ScoringModel,
   type Stage,
@@ -55,7 +56,7 @@ async function grpoStep(context: GrpoContext, request: StepRequest): Promise<Ste
 
   const sampled = await sampleStep(context, request, watch);
   const { groups } = sampled;
-  const penalties = await divergencePenalties(context, groups, request, watch);
+  const penalties = await rewardPenalties(context, groups, divergencePenalty, request, watch);
   const rewards = groups.flatMap((group) => group.rewards).map((reward, index) => reward + (penalties[index] ?? 0));
   const advantages = kAdvantages[config.advantage](rewards, config.group);
   const fresh = trainGroups(groups, advantages);
@@ -92,25 +93,4 @@ function trainGroups(groups: readonly RolloutGroup[], { values, informative }: G
     informative: informative[group] === 1,
     age: 0,
   }));
-}
-
-/** What the KL term takes from each reward, group-major; empty unless its place is the reward. */
-async function divergencePenalties(
-  { config, reference }: GrpoContext,
-  groups: readonly RolloutGroup[],
-  request: StepRequest,
-  watch: Stopwatch,
-): Promise<number[]> {
-  const { kl } = config;
-  if (kl?.place !== 'reward' || reference === undefined) return [];
-  const sequences = completionSequences(groups);
-  const rows = await scores(reference, sequences, config, request, watch, 'reference');
-  return sequences.map(({ logprobs }, index) => divergencePenalty(logprobs, rows[index] as Float32Array, kl));
-}
-
-export function countTokens(groups: readonly RolloutGroup[]): number {
-  return groups.reduce(
-    (sum, { prompt, completions }) => completions.reduce((own, { tokens }) => own + prompt.length + tokens.length, sum),
-    0,
-  );
 }

@@ -13,14 +13,14 @@ import { generalisedAdvantage, whitened } from './advantage.js';
 import type { PpoConfig } from './config.js';
 import { completionValues, updateCritic, valueLoss, valueTerms } from './critic.js';
 import { criticMetrics } from './critic-metrics.js';
-import { countTokens } from './grpo.js';
 import { keptThoughts } from './kept-thoughts.js';
 import type { TrainGroup } from './policy-batch.js';
-import { scores, type UpdateContext, updatePolicy } from './policy-update.js';
+import { type UpdateContext, updatePolicy } from './policy-update.js';
+import { rewardPenalties } from './reward-penalties.js';
 import { tokenPenalties, tokenRewards } from './reward-shaping.js';
 import { isTruncated, type RolloutContext, type RolloutGroup, rolloutContext, sampleStep } from './rollout.js';
 import { rolloutMetrics, rolloutSamples } from './rollout-metrics.js';
-import { completionSequences } from './rollout-sequences.js';
+import { completionSequences, countTokens } from './rollout-sequences.js';
 import {
   type ScoringModel,
   type Stage,
@@ -79,7 +79,7 @@ async function ppoStep(
 
   const sampled = await sampleStep(context, request, watch);
   const values = await completionValues(critic, completionSequences(sampled.groups), config, request, watch);
-  const penalties = await divergencePenalties(context, sampled.groups, request, watch);
+  const penalties = await rewardPenalties(context, sampled.groups, tokenPenalties, request, watch);
   const { groups, figures } = estimate(config, sampled.groups, values, penalties);
   const warming = request.stageStep < config.critic.warmupSteps;
   const trained =
@@ -148,20 +148,6 @@ function estimate(
     }),
   );
   return { groups, figures: { values, returns, advantages, active } };
-}
-
-/** What the KL term takes from the reward of each token; empty unless its place is the reward. */
-async function divergencePenalties(
-  { config, reference }: PpoContext,
-  groups: readonly RolloutGroup[],
-  request: StepRequest,
-  watch: Stopwatch,
-): Promise<Float64Array[]> {
-  const { kl } = config;
-  if (kl?.place !== 'reward' || reference === undefined) return [];
-  const sequences = completionSequences(groups);
-  const rows = await scores(reference, sequences, config, request, watch, 'reference');
-  return sequences.map(({ logprobs }, index) => tokenPenalties(logprobs, rows[index] as Float32Array, kl));
 }
 
 /** PPO's surrogate; where policy and critic share a body, with the critic's loss beside it. */

@@ -17,3 +17,11 @@ export function completionSequences(groups: readonly RolloutGroup[]): Completion
     })),
   );
 }
+
+/** Of all sequences, the prompt counted with each completion. */
+export function countTokens(groups: readonly RolloutGroup[]): number {
+  return groups.reduce(
+    (sum, { prompt, completions }) => completions.reduce((own, { tokens }) => own + prompt.length + tokens.length, sum),
+    0,
+  );
+}

@@ -19,5 +19,6 @@
 #include "backend/shapes.h"
 #include "backend/ops.h"
 #include "backend/optimizer_shapes.h"
+#include "backend/sampling_checks.h"
 #include "base/aligned_memory.h"
 #include "base/philox.h"

@@ -1,22 +1,9 @@
 // The engine's side of the operations on logits and log-probabilities.
-#include <cmath>
-
 #include "backend/cuda/call.h"
+#include "backend/sampling_checks.h"
 #include "base/philox.h"
 
 namespace winnow::cuda {
-namespace {
-
-void require_options(const SampleRow& row, int64_t index) {
-  const bool valid = row.temperature >= 0 && std::isfinite(row.temperature) && row.top_k >= 0 &&
-                     row.top_p >= 0 && row.top_p <= 1 && row.min_p >= 0 && row.min_p <= 1;
-  WINNOW_CHECK(valid, "ERR_OPTION", "[sample] the options of row " + std::to_string(index) + " do not fit",
-               "temperature >= 0, top_k >= 0, top_p and min_p in [0, 1]",
-               "temperature " + std::to_string(row.temperature) + ", top_k " + std::to_string(row.top_k) +
-                   ", top_p " + std::to_string(row.top_p) + ", min_p " + std::to_string(row.min_p));
-}
-
-}  // namespace
 
 void softmax_statistics(Context& context, View lse, View logprob, View entropy, View logits, View targets,
                         float inverse_temperature) {
@@ -91,14 +78,10 @@ PolicyLossSums policy_loss(Context& context, View dlogprob, View dentropy, View 
 
 void sample(Context& context, View tokens, View logprob, View logits, const SampleRow* rows) {
   const int64_t count = logits.rows(), vocabulary = logits.cols();
-  require_shape("sample", "logits", logits, count, vocabulary);
-  require_shape("sample", "tokens", tokens, count, 1, DType::kI32);
-  require_shape("sample", "logprob", logprob, count, 1);
-  WINNOW_CHECK(count == 0 || vocabulary > 0, "ERR_SHAPE", "[sample] the vocabulary is empty");
+  require_sample(tokens, logprob, logits, rows);
   std::vector<Sampling> options(static_cast<size_t>(count));
   for (int64_t m = 0; m < count; ++m) {
     const SampleRow& row = rows[m];
-    require_options(row, m);
     options[static_cast<size_t>(m)] = {row.temperature, row.top_p, row.min_p, row.top_k,
                                        sampling_uniform(row.seed, row.prompt, row.sample, row.position)};
   }

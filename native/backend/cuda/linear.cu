@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreads) product_f32(Product p) {
 
 Status product(Device* device, const Product& p, bool bf16) {
   if (p.rows == 0 || p.cols == 0) return kOk;
-  if (bf16) return product_bf16(device, p);
+  if (bf16) return device->cublaslt ? cublaslt_product(device, p) : product_bf16(device, p);
   const unsigned grid = blocks_for(p.rows, kTile) * blocks_for(p.cols, kTile);
   return launch(device, product_f32, grid, kThreads, p);
 }
@@ -86,7 +86,6 @@ Status linear_forward(Device* device, float* out, const float* x, const void* we
                   .b_l = 1,
                   .b_is_bf16 = bf16,
                   .accumulate = accumulate};
-  if (bf16 && device->cublaslt) return cublaslt_product(device, p);
   return product(device, p, bf16);
 }
 
@@ -104,7 +103,6 @@ Status linear_backward_input(Device* device, float* dx, const float* dout, const
                   .b_l = k,
                   .b_is_bf16 = bf16,
                   .accumulate = accumulate};
-  if (bf16 && device->cublaslt) return cublaslt_product(device, p);
   return product(device, p, bf16);
 }
 
@@ -123,7 +121,6 @@ Status linear_backward_weight(Device* device, float* dweight, const float* dout,
                   .b_l = k,
                   .b_is_bf16 = false,
                   .accumulate = true};
-  if (bf16 && device->cublaslt) return cublaslt_product(device, p);
   return product(device, p, bf16);
 }
 

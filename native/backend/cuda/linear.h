@@ -16,6 +16,7 @@ struct Product {
   bool accumulate = false;  // c += instead of c =
 };
 
+// In bf16 by cuBLASLt where the device has it.
 Status product(Device* device, const Product& p, bool bf16);
 // Both operands rounded to bf16, f32 sums on the tensor cores.
 Status product_bf16(Device* device, const Product& p);

@@ -9,19 +9,11 @@
 #include <vector>
 
 #include "backend/reference/reference.h"
+#include "backend/sampling_checks.h"
 #include "base/philox.h"
 
 namespace winnow::reference {
 namespace {
-
-void require_options(const SampleRow& row, int64_t index) {
-  const bool valid = row.temperature >= 0 && std::isfinite(row.temperature) && row.top_k >= 0 &&
-                     row.top_p >= 0 && row.top_p <= 1 && row.min_p >= 0 && row.min_p <= 1;
-  WINNOW_CHECK(valid, "ERR_OPTION", "[sample] the options of row " + std::to_string(index) + " do not fit",
-               "temperature >= 0, top_k >= 0, top_p and min_p in [0, 1]",
-               "temperature " + std::to_string(row.temperature) + ", top_k " + std::to_string(row.top_k) +
-                   ", top_p " + std::to_string(row.top_p) + ", min_p " + std::to_string(row.min_p));
-}
 
 // The smallest index among the largest logits.
 int64_t greedy_token(const View& logits, int64_t row, int64_t vocabulary) {
@@ -85,11 +77,7 @@ int64_t draw(const std::vector<double>& masses, double u) {
 
 void sample(Context&, View tokens, View logprob, View logits, const SampleRow* rows) {
   const int64_t row_count = logits.rows(), vocabulary = logits.cols();
-  require_shape("sample", "logits", logits, row_count, vocabulary);
-  require_shape("sample", "tokens", tokens, row_count, 1, DType::kI32);
-  require_shape("sample", "logprob", logprob, row_count, 1);
-  WINNOW_CHECK(row_count == 0 || vocabulary > 0, "ERR_SHAPE", "[sample] the vocabulary is empty");
-  for (int64_t m = 0; m < row_count; ++m) require_options(rows[m], m);
+  require_sample(tokens, logprob, logits, rows);
   for (int64_t m = 0; m < row_count; ++m) require_distribution(logits, m, vocabulary);
   for (int64_t m = 0; m < row_count; ++m) {
     const SampleRow& options = rows[m];
