@@ -46,23 +46,31 @@ export function initialState(config: ResolvedConfig): TrainerState {
   };
 }
 
-/** Throws ERR_RESUME_CONFIG, naming the first setting that differs, when continuing would not give what the run began. */
-export function requireSameConfiguration(state: TrainerState, config: ResolvedConfig): void {
-  const before = JSON.parse(state.configuration) as unknown;
-  const now = JSON.parse(JSON.stringify(decisive(config))) as unknown;
-  const path = firstDifference(before, now, []);
-  if (path === undefined) return;
+/**
+ * The state under the settings it goes on with. Stages that have not begun may be changed, added or taken away: what is done stays as it was done.
+ *
+ * @throws WinnowError ERR_RESUME_CONFIG, naming the first setting that differs, when continuing would not give what the run began
+ */
+export function continuedState(state: TrainerState, config: ResolvedConfig): TrainerState {
+  const before = JSON.parse(state.configuration) as Decisive;
+  const configuration = JSON.stringify(decisive(config));
+  const now = JSON.parse(configuration) as Decisive;
+  const begun = ({ stages, ...rest }: Decisive) => ({ ...rest, stages: stages.slice(0, state.stage + 1) });
+  const path = firstDifference(begun(before), begun(now), []);
+  if (path === undefined) return { ...state, configuration };
   const value = (root: unknown) =>
     JSON.stringify(path.reduce((held, key) => (held as never)?.[key], root)) ?? 'nothing';
   throw new WinnowError('ERR_RESUME_CONFIG', `setting ${path.join('.')} is not the one the run began with`, {
     expected: value(before),
     received: value(now),
-    hint: 'resume with the settings of the run, or start a new run whose model.folder is the checkpoint',
+    hint: 'resume with the settings of the run (stages that have not begun may differ), or start a new run whose model.folder is the checkpoint',
   });
 }
 
+type Decisive = ReturnType<typeof decisive>;
+
 /** The settings that decide the numbers. Device, threads, folders and the habits of saving and reporting may change. */
-function decisive({ seed, model, data, protocol, stages, evaluation, report }: ResolvedConfig): object {
+function decisive({ seed, model, data, protocol, stages, evaluation, report }: ResolvedConfig) {
   const { everySteps, samples } = report;
   return { seed, model, data, protocol, stages, evaluation, report: { everySteps, samples } };
 }

@@ -23,7 +23,7 @@ import type { EvaluationRecord, Metrics, SampleRecord, StepRecord, TrainEvent, T
 import { Journal, readJournal } from './journal.js';
 import { requireWritableFolder, writeFileAtomically } from './output.js';
 import { stepRates } from './rates.js';
-import { checkpointsOf, initialState, requireSameConfiguration, startingPoint } from './resume.js';
+import { checkpointsOf, continuedState, initialState, startingPoint } from './resume.js';
 import { requireRoom } from './room.js';
 import { type DueEvaluation, type MetricsLine, RunEvaluations, type RunPlace } from './run-evaluations.js';
 import { learningRate } from './schedule.js';
@@ -45,8 +45,7 @@ export interface RunOptions {
 export async function* runTraining(config: ResolvedConfig, options: RunOptions): AsyncGenerator<TrainEvent, undefined> {
   requireWritableFolder(config.output);
   const checkpoint = startingPoint(config, options.resume);
-  const state = checkpoint === undefined ? initialState(config) : readTrainerState(checkpoint);
-  requireSameConfiguration(state, config);
+  const state = checkpoint === undefined ? initialState(config) : continuedState(readTrainerState(checkpoint), config);
   const parts = await options.prepare(config, checkpoint, options.own, options.signal);
   let run: Run | undefined;
   let failed = false;

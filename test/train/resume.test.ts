@@ -6,6 +6,11 @@ import { type TrainOptions, train } from '../../lib/train/trainer.js';
 import { fakePrepare } from './fake-model.js';
 import { checkpoints, events, fake, file, finalWeights, makeConfig } from './fake-run.js';
 
+function withRate(config: TrainConfig, stage: number, learningRate: number): TrainConfig {
+  const stages = config.stages.map((own, index) => (index === stage ? { ...own, learningRate } : own));
+  return { ...config, stages };
+}
+
 describe('resuming', () => {
   const straight = makeConfig();
   const reference = train(straight, fake()).then(() => ({
@@ -103,14 +108,35 @@ describe('resuming', () => {
   it('refuses other settings than those the run began with, and names the first', async () => {
     const config = makeConfig();
     for await (const event of train(config, fake())) if (event.type === 'checkpoint') break;
-    const stages = structuredClone(config.stages) as { learningRate: number }[];
-    (stages[1] as { learningRate: number }).learningRate = 1;
-    const changed = { ...config, stages } as TrainConfig;
-    await expect(train(changed, { ...fake(), resume: true })).rejects.toMatchObject({
+    await expect(train(withRate(config, 0, 1), { ...fake(), resume: true })).rejects.toMatchObject({
       code: 'ERR_RESUME_CONFIG',
-      message: expect.stringContaining('stages.1.learningRate'),
+      message: expect.stringContaining('stages.0.learningRate'),
     });
     await train({ ...config, threads: 1, name: 'renamed' }, { ...fake(), resume: true });
+    await expect(train(withRate(config, 1, 1), { ...fake(), resume: true })).rejects.toMatchObject({
+      message: expect.stringContaining('stages.1.learningRate'),
+    });
+  });
+
+  it('goes on with stages that were added, as if they had been there from the start', async () => {
+    const config = makeConfig();
+    await train({ ...config, stages: config.stages.slice(0, 1) }, fake());
+    await train(config, { ...fake(), resume: true });
+    await requireSame(config);
+  });
+
+  it('takes another setting of a stage that has not begun, and holds to it from then on', async () => {
+    const config = makeConfig();
+    for await (const event of train(config, fake())) if (event.type === 'checkpoint') break;
+    const changed = withRate(config, 1, 1e-4);
+    for await (const event of train(changed, { ...fake(), resume: true })) {
+      if (event.type === 'step' && event.record.step > 4) break;
+    }
+    await expect(train(config, { ...fake(), resume: true })).rejects.toMatchObject({ code: 'ERR_RESUME_CONFIG' });
+    const direct = withRate(makeConfig(), 1, 1e-4);
+    await train(changed, { ...fake(), resume: true });
+    await train(direct, fake());
+    expect(finalWeights(changed)).toBe(finalWeights(direct));
   });
 
   it('would show a flaw: with moments lost on resuming the bytes differ', async () => {
