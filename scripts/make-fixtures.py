@@ -27,6 +27,7 @@ import safetensors
 import safetensors.torch
 import torch
 import transformers
+from exact_arithmetic import use_exact_norms
 from fixture_models import MODELS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "test" / "fixtures" / "models"
@@ -58,35 +59,13 @@ def make_model(spec):
     return model
 
 
-def exact_attention(module, query, key, value, attention_mask, scaling, **_):
-    """Eager attention without transformers' detour of the softmax through float32."""
-    key = key.repeat_interleave(module.num_key_value_groups, dim=1)
-    value = value.repeat_interleave(module.num_key_value_groups, dim=1)
-    scores = query @ key.transpose(2, 3) * scaling
-    length = scores.shape[-1]
-    future = torch.ones(length, length, dtype=torch.bool).triu(1)
-    weights = torch.softmax(scores.masked_fill(future, float("-inf")), dim=-1)
-    return (weights @ value).transpose(1, 2).contiguous(), weights
-
-
-transformers.AttentionInterface.register("exact", exact_attention)
-
-
-def exact_norm(module):
-    """RMSNorm in the dtype of its input; transformers' own always passes through float32."""
-    return lambda x: module.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
-
-
 def load(folder, dtype):
     """float64 is the truth: no float32 inside except the rotary angles, which transformers defines in float32."""
     exact = dtype == torch.float64
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation="exact" if exact else "eager"
     ).eval()
-    for module in model.modules():
-        if exact and type(module).__name__.endswith("RMSNorm"):
-            module.forward = exact_norm(module)
-    return model
+    return use_exact_norms(model) if exact else model
 
 
 def config_json(spec, saved):

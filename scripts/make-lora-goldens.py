@@ -25,6 +25,7 @@ import peft
 import safetensors.torch
 import torch
 import transformers
+from exact_arithmetic import use_exact_norms
 
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "test" / "fixtures"
 BASE = FIXTURES / "losses" / "model"
@@ -39,34 +40,8 @@ STEPS = 10
 SETTINGS = dict(lr=5e-3, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.05)
 
 
-def exact_attention(module, query, key, value, attention_mask, scaling, **_):
-    """Eager attention in the dtype of its input."""
-    key = key.repeat_interleave(module.num_key_value_groups, dim=1)
-    value = value.repeat_interleave(module.num_key_value_groups, dim=1)
-    scores = query @ key.transpose(2, 3) * scaling
-    length = scores.shape[-1]
-    future = torch.ones(length, length, dtype=torch.bool).triu(1)
-    weights = torch.softmax(scores.masked_fill(future, float("-inf")), dim=-1)
-    return (weights @ value).transpose(1, 2).contiguous(), weights
-
-
-transformers.AttentionInterface.register("exact", exact_attention)
-
-
-def exact_norm(module):
-    return lambda x: module.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
-
-
 def load_base():
     return transformers.AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32, attn_implementation="exact")
-
-
-def in_float64(model):
-    model = model.double()
-    for module in model.modules():
-        if type(module).__name__.endswith("RMSNorm"):
-            module.forward = exact_norm(module)
-    return model
 
 
 def make_adapter(settings):
@@ -119,7 +94,7 @@ def make_case(name, batch):
     changed = {k: v.contiguous() for k, v in merged.items() if not torch.equal(v, plain[k])}
     safetensors.torch.save_file(changed, folder / "merged.safetensors")
 
-    model = in_float64(peft.PeftModel.from_pretrained(load_base(), folder, is_trainable=True)).eval()
+    model = use_exact_norms(peft.PeftModel.from_pretrained(load_base(), folder, is_trainable=True).double()).eval()
     with torch.no_grad():
         rows = [logprobs(model, tokens).tolist() for tokens in batch["sequences"]]
         with model.disable_adapter():

@@ -27,6 +27,7 @@ import safetensors.torch
 import torch
 import transformers
 import trl
+from exact_arithmetic import use_exact_norms
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "test" / "fixtures" / "losses"
@@ -54,27 +55,9 @@ def make_model():
             scale = 0.3 if parameter.dim() == 1 else 0.5 if "embed" in name else 1.2 / parameter.shape[1] ** 0.5
             parameter.copy_(offset + scale * normal)
     model.save_pretrained(ROOT / "model")
-    # Nothing in float32 but the rotary angles.
-    for module in model.modules():
-        if type(module).__name__.endswith("RMSNorm"):
-            module.forward = exact_norm(module)
-    return model.double().train()
+    return use_exact_norms(model.double()).train()
 
 
-def exact_norm(module):
-    return lambda x: module.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
-
-
-def exact_attention(module, query, key, value, attention_mask, scaling, **_):
-    """Eager attention in the dtype of its input, with the mask it is given."""
-    key = key.repeat_interleave(module.num_key_value_groups, dim=1)
-    value = value.repeat_interleave(module.num_key_value_groups, dim=1)
-    scores = query @ key.transpose(2, 3) * scaling
-    weights = torch.softmax(scores + attention_mask[..., : scores.shape[-1]].to(scores.dtype), dim=-1)
-    return (weights @ value).transpose(1, 2).contiguous(), weights
-
-
-transformers.AttentionInterface.register("exact", exact_attention)
 transformers.AttentionMaskInterface.register("exact", transformers.masking_utils.eager_mask)
 
 
