@@ -28,4 +28,4 @@ def next_tokens(logits, greedy):
 
 
 def is_greedy(request):
-    return request.get("sampling") == "greedy"
+    return request.get("sampling") == "greedy" or request.get("temperature") == 0

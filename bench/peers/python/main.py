@@ -11,11 +11,14 @@ TRL = ("torch", "transformers", "trl")
 def measures():
     """{peer: ({benchmark: measure}, packages)}; the modules import PyTorch only when they measure."""
     from transformers_decode import measure_decode
+    from transformers_exclusion import measure_exclusion
     from transformers_prefill import measure_prefill
     from transformers_train import measure_train
     from trl_grpo import measure_grpo
 
-    transformers = dict(prefill=measure_prefill, decode=measure_decode, train=measure_train)
+    transformers = dict(
+        prefill=measure_prefill, decode=measure_decode, train=measure_train, exclusion=measure_exclusion
+    )
     return {"transformers": (transformers, TRANSFORMERS), "trl": (dict(grpo=measure_grpo), TRL)}
 
 
