@@ -1,5 +1,5 @@
 // A Qwen2 model folder as a GGUF file beside it. The vocabulary is made up: peers are given token ids, never text.
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeGguf } from './gguf.mjs';
 import { FORMATS } from './quantize.mjs';
@@ -13,8 +13,12 @@ export function ensureGguf(folder, format) {
   if (existsSync(path) && statSync(path).mtimeMs >= statSync(join(folder, 'config.json')).mtimeMs) return path;
   mkdirSync(join(folder, 'peers'), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
-  convert(folder, format, unfinished);
-  renameSync(unfinished, path);
+  try {
+    convert(folder, format, unfinished);
+    renameSync(unfinished, path);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
   return path;
 }
 

@@ -27,7 +27,7 @@ export function writeGguf(path, metadata, tensors) {
 
 function formatHead(metadata, tensors) {
   const parts = [Buffer.from('GGUF'), uint32(3), uint64(tensors.length), uint64(metadata.length)];
-  for (const [key, type, value] of metadata) parts.push(text(key), ...typed(type, value));
+  for (const [key, type, value] of metadata) parts.push(text(key), typed(type, value));
   let offset = 0;
   for (const tensor of tensors) {
     const { name, shape, format } = tensor;
@@ -51,10 +51,10 @@ function byteLength({ shape, format }) {
 const padding = (bytes) => (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT;
 
 function typed(type, value) {
-  if (!type.endsWith('[]')) return [uint32(TYPES[type]), scalar(type, value)];
+  if (!type.endsWith('[]')) return Buffer.concat([uint32(TYPES[type]), scalar(type, value)]);
   const item = type.slice(0, -2);
   const items = value.map((v) => scalar(item, v));
-  return [uint32(TYPES.array), uint32(TYPES[item]), uint64(value.length), ...items];
+  return Buffer.concat([uint32(TYPES.array), uint32(TYPES[item]), uint64(value.length), ...items]);
 }
 
 function scalar(type, value) {

@@ -31,7 +31,7 @@ function encodeQ8(values) {
     const scale = Math.abs(extreme(values, b * BLOCK)) / 127;
     const inverse = scale ? 1 / scale : 0;
     view.setUint16(b * 34, float16Bits(scale), true);
-    for (let i = 0; i < BLOCK; i++) bytes[b * 34 + 2 + i] = roundAway(values[b * BLOCK + i] * inverse);
+    for (let i = 0; i < BLOCK; i++) bytes[b * 34 + 2 + i] = Math.round(values[b * BLOCK + i] * inverse);
   }
   return bytes;
 }
@@ -47,9 +47,11 @@ function encodeQ4(values) {
   for (let b = 0; b < blocks; b++) {
     const scale = extreme(values, b * BLOCK) / -8;
     const inverse = scale ? 1 / scale : 0;
-    const level = (i) => Math.min(15, Math.floor(values[b * BLOCK + i] * inverse + 8.5));
     view.setUint16(b * 18, float16Bits(scale), true);
-    for (let i = 0; i < BLOCK / 2; i++) bytes[b * 18 + 2 + i] = level(i) | (level(i + BLOCK / 2) << 4);
+    for (let i = 0; i < BLOCK; i++) {
+      const level = Math.min(15, Math.floor(values[b * BLOCK + i] * inverse + 8.5));
+      bytes[b * 18 + 2 + (i % (BLOCK / 2))] |= i < BLOCK / 2 ? level : level << 4;
+    }
   }
   return bytes;
 }
@@ -60,8 +62,6 @@ function extreme(values, start) {
   for (let i = start; i < start + BLOCK; i++) if (Math.abs(values[i]) > Math.abs(best)) best = values[i];
   return best;
 }
-
-const roundAway = (value) => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
 
 /** IEEE binary16 of a number, to nearest, ties to even; what is too large becomes infinite. */
 export function float16Bits(value) {

@@ -36,5 +36,7 @@ function readFloats(handle, dtype, start, first, count) {
   const bytes = readBytes(handle, start + first * size, count * size);
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, count);
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, count);
-  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+  const floats = new Uint32Array(count);
+  for (let i = 0; i < count; i++) floats[i] = halves[i] << 16;
+  return new Float32Array(floats.buffer);
 }
