@@ -4,10 +4,10 @@ import { join } from 'node:path';
 
 const BYTES = { F32: 4, BF16: 2 };
 
-/** Every tensor in the folder's *.safetensors: Map of name to {shape, read(start, count) -> Float32Array}. */
+/** Every tensor in the folder's model*.safetensors: Map of name to {shape, read(start, count) -> Float32Array}. */
 export function openTensors(folder) {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
-  if (files.length === 0) throw new Error(`no *.safetensors in ${folder}`);
+  const files = readdirSync(folder).filter((name) => /^model.*\.safetensors$/.test(name));
+  if (files.length === 0) throw new Error(`no model*.safetensors in ${folder}`);
   const tensors = new Map();
   const handles = [];
   for (const file of files) {
