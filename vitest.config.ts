@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/temporary-folder.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

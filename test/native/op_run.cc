@@ -215,4 +215,14 @@ void GuardedWeight::check_guard() const {
   if (!poisoned(image.data(), size, image.size())) fail("wrote past the end of the packed weight");
 }
 
+Placed::Placed(const Ops& ops, Context& context, const View& host)
+    : ops_(ops), context_(context), host_(host), view_(host) {
+  view_.data = ops.allocate(context, std::max<size_t>(1, host.size_bytes()));
+  ops.upload(context, view_.data, host.data, host.size_bytes());
+}
+
+Placed::~Placed() { ops_.release(context_, view_.data); }
+
+void Placed::read_back() const { ops_.download(context_, host_.data, view_.data, host_.size_bytes()); }
+
 }  // namespace winnow::test

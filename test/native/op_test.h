@@ -161,6 +161,22 @@ class GuardedWeight {
   PackedWeight weight_;
 };
 
+// What `host` holds, in the backend's memory, for tests that make their calls themselves.
+class Placed {
+ public:
+  Placed(const Ops& ops, Context& context, const View& host);
+  ~Placed();
+  Placed(const Placed&) = delete;
+  Placed& operator=(const Placed&) = delete;
+  const View& view() const { return view_; }
+  void read_back() const;  // into `host`
+
+ private:
+  const Ops& ops_;
+  Context& context_;
+  View host_, view_;
+};
+
 // Central differences of fourth order (Abramowitz & Stegun 25.3.6) of `loss` in the entries of `x`
 // against `gradient`. `step` is a power of two and x are multiples of it in f32, so x +- step is exact.
 void check_finite_differences(const std::string& what, Array& x, const Array& gradient, double step,

@@ -129,6 +129,20 @@ describe.each(Object.keys(kVariants))('%s', (name) => {
     requireSame(straight, resumed);
   });
 
+  it('so does one with 8-bit moments and split masters, on two threads and with layers computed again', async () => {
+    const inLittleMemory = (): TrainConfig => {
+      const run = make();
+      return { ...run, model: { ...run.model, dtype: 'bf16' }, optimizer: { moments: '8bit', masters: 'split' } };
+    };
+    const [whole, parts] = [inLittleMemory(), inLittleMemory()];
+    await train(whole);
+    const stages = parts.stages.map((stage) => ({ ...stage, recompute: 'layer' as const }));
+    const resumed = { ...parts, threads: 2, stages };
+    await stopAfter(resumed, kWarmUp + 2);
+    await train(resumed, { resume: true });
+    requireSame(whole, resumed);
+  });
+
   it('two threads give the same bytes as one', async () => {
     await done;
     const two = { ...make(), threads: 2 };

@@ -41,7 +41,13 @@ export class FakeModel {
   readonly config = { vocabulary: 100_000, maxPositions: 4096 };
   readonly calls: { seed: number; promptKeys: number[]; n: number }[] = [];
   readonly updates: { learningRate: number; step: number; beta1?: number; beta2?: number }[] = [];
-  readonly losses: { sequences: Int32Array[]; weight: Float32Array[]; advantage: Float32Array[] | undefined }[] = [];
+  readonly losses: {
+    sequences: Int32Array[];
+    weight: Float32Array[];
+    advantage: Float32Array[] | undefined;
+    recompute: string | undefined;
+    dropoutSeed: number | undefined;
+  }[] = [];
   readonly #tokenizer: Tokenizer;
   readonly #behaviour: FakeBehaviour;
   preferences = new Float64Array(kLabels.length);
@@ -96,10 +102,12 @@ export class FakeModel {
     advantage?: Float32Array[];
     oldLogprob?: Float32Array[];
     referenceLogprob?: Float32Array[];
+    recompute?: string;
+    dropoutSeed?: number;
   }) {
-    const { sequences, weight, advantage } = request;
+    const { sequences, weight, advantage, recompute, dropoutSeed } = request;
     const mismatch = this.#behaviour.mismatch ?? 0;
-    this.losses.push({ sequences, weight, advantage });
+    this.losses.push({ sequences, weight, advantage, recompute, dropoutSeed });
     let entropy = 0;
     for (const [index, tokens] of sequences.entries()) {
       const label = this.#tokenizer.decode(tokens).match(/<answer> \[([A-H])\]/)?.[1];

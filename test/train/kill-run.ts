@@ -64,8 +64,8 @@ export interface KillFigures {
   /** With a checkpoint half written, or half deleted, on the disk. */
   insideCheckpoints: number;
   insideDeletions: number;
-  /** Before the run had begun, or begun again. */
-  starting: number;
+  /** What the run had told last, or nothing: where the kills fell. */
+  readonly lastEvents: Record<string, number>;
 }
 
 /** Runs of all variants, in turn, until so many kills are done and the last run is complete. */
@@ -75,7 +75,7 @@ export async function killRuns(
 ): Promise<KillFigures> {
   const root = mkdtempSync(join(tmpdir(), 'winnow-kill-'));
   const random = new RandomStream(seed, 'kill');
-  const figures: KillFigures = { kills: 0, runs: 0, insideCheckpoints: 0, insideDeletions: 0, starting: 0 };
+  const figures: KillFigures = { kills: 0, runs: 0, insideCheckpoints: 0, insideDeletions: 0, lastEvents: {} };
   const straight: Straight[] = [];
   for (const [index, variant] of variants.entries()) {
     straight.push(await straightRun(variant, join(root, `whole-${index}`)));
@@ -122,7 +122,8 @@ function note(figures: KillFigures, output: string, { lines }: Ending): void {
   figures.kills++;
   if (names.some((name) => name.startsWith('.writing-'))) figures.insideCheckpoints++;
   if (names.some((name) => name.startsWith('.deleting-'))) figures.insideDeletions++;
-  if (lines.length === 0) figures.starting++;
+  const last = lines.at(-1) ?? 'nothing';
+  figures.lastEvents[last] = (figures.lastEvents[last] ?? 0) + 1;
 }
 
 /** The same files and pointers; in metrics, samples, and every file of the last checkpoint: weights, moments, what stages keep, the same bytes. */

@@ -6,7 +6,14 @@ import { RandomStream } from '../../lib/random.js';
 import { newestCheckpoint } from '../../lib/train/checkpoint.js';
 import { train } from '../../lib/train/trainer.js';
 import { killRuns, runAndKill } from './kill-run.js';
-import { tinyRun, tinyRunWithAdapter, tinyRunWithCritic, tinyRunWithHistory } from './tiny-run.js';
+import {
+  tinyRun,
+  tinyRunInLittleMemory,
+  tinyRunWithAdapter,
+  tinyRunWithCritic,
+  tinyRunWithHistory,
+  tinyRunWithSharedCritic,
+} from './tiny-run.js';
 
 /** `npm run test:kill -- --kills 200 --seed 1` sets these. */
 const kKills = Number(process.env.WINNOW_KILLS ?? 6);
@@ -51,7 +58,10 @@ describe('a process killed at any instant', () => {
     async () => {
       const { checkpoint: base } = await train(tinyRun(newFolder()));
       const withAdapter = (output: string) => tinyRunWithAdapter(output, base as string);
-      const variants = [tinyRun, tinyRunWithHistory, tinyRunWithCritic, withAdapter];
+      const variants = [
+        ...[tinyRun, tinyRunWithHistory, tinyRunWithCritic, withAdapter],
+        ...[tinyRunInLittleMemory, tinyRunWithSharedCritic],
+      ];
       const figures = await killRuns(variants, { kills: kKills, seed: kSeed });
       console.log(`kills: ${JSON.stringify(figures)}`);
       expect(figures.kills).toBe(kKills);

@@ -120,6 +120,23 @@ describe('what reaches the losses', () => {
     expect(last.request.valueGradient?.some((row) => row.some((value) => value !== 0))).toBe(true);
     expect(existsSync(join(config.output, 'checkpoints', 'step-00000008', 'value_head.safetensors'))).toBe(true);
   });
+
+  it('in a shared body weighs the slopes of values by the coefficient, 0.1 where none is named', async () => {
+    const slopesOf = async (critic: PpoSettings['critic']): Promise<number[]> => {
+      const seen: Seen[] = [];
+      await metricsOf(ppoRun({ steps: 1, critic }), watching(seen, []));
+      const [first] = seen.flatMap(({ request }) => request.valueGradient ?? []);
+      return Array.from(first ?? []);
+    };
+    const own = await slopesOf({ body: 'own' });
+    expect(own.some((slope) => slope !== 0)).toBe(true);
+    for (const coefficient of [undefined, 0.5]) {
+      const shared = await slopesOf({ body: 'shared', coefficient });
+      for (const [token, slope] of shared.entries())
+        expect(slope).toBeCloseTo((coefficient ?? 0.1) * (own[token] as number), 6);
+      expect(shared).toHaveLength(own.length);
+    }
+  });
 });
 
 describe('the critic', () => {

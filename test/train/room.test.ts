@@ -7,20 +7,30 @@ import type { TrainConfig } from '../../lib/train/config.js';
 import { train } from '../../lib/train/trainer.js';
 import { tinyRun } from './tiny-run.js';
 
-async function failureOf(change: Partial<TrainConfig>): Promise<{ code: string; message: string; received: string }> {
+interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly received: string;
+}
+
+/** Undefined where the run goes through; a refusal comes before the first event. */
+async function attempt(change: Partial<TrainConfig>): Promise<Refusal | undefined> {
   const config = { ...tinyRun(join(mkdtempSync(join(tmpdir(), 'winnow-room-')), 'run')), ...change };
   const events: string[] = [];
-  const failure = await (async () => {
-    try {
-      for await (const { type } of train(config)) events.push(type);
-    } catch (error) {
-      return error as { code: string; message: string; received: string };
-    }
-    throw new Error('nothing was thrown');
-  })();
-  expect(events).toEqual([]);
-  expect(existsSync(join(config.output, 'metrics.jsonl'))).toBe(false);
-  return failure;
+  try {
+    for await (const { type } of train(config)) events.push(type);
+    return undefined;
+  } catch (error) {
+    expect(events).toEqual([]);
+    expect(existsSync(join(config.output, 'metrics.jsonl'))).toBe(false);
+    return error as Refusal;
+  }
+}
+
+async function failureOf(change: Partial<TrainConfig>): Promise<Refusal> {
+  const refusal = await attempt(change);
+  if (refusal === undefined) throw new Error('nothing was thrown');
+  return refusal;
 }
 
 const [sft, grpo] = tinyRun('').stages;
@@ -33,14 +43,28 @@ it('refuses a later stage whose batches no machine can hold, with the plan', asy
   expect(failure.received).toMatch(/activations \d+.*scratch \d+/);
 });
 
+const supervised = (maxPositions: number): Partial<TrainConfig> => ({
+  model: { scratch: { width: 16, layers: 1, heads: 2, headDim: 8, feedForward: 24, maxPositions } },
+  stages: [{ ...sft, steps: 1 }] as TrainConfig['stages'],
+  evaluation: undefined as never,
+});
+
 it('refuses a supervised case that is longer than the context', async () => {
-  const scratch = { width: 16, layers: 1, heads: 2, headDim: 8, feedForward: 24, maxPositions: 30 };
-  const failure = await failureOf({
-    model: { scratch },
-    stages: [sft] as TrainConfig['stages'],
-    evaluation: undefined as never,
-  });
+  const failure = await failureOf(supervised(30));
   expect(failure).toMatchObject({ code: 'ERR_CONTEXT_LENGTH', message: expect.stringContaining('stage warm-up') });
+});
+
+it('takes a supervised case that just fits, and refuses it with a position less', async () => {
+  let longest = 30;
+  for (let refusal = await attempt(supervised(longest)); refusal; refusal = await attempt(supervised(longest))) {
+    expect(refusal.code).toBe('ERR_CONTEXT_LENGTH');
+    longest = Number(refusal.received);
+  }
+  expect(longest).toBeGreaterThan(30);
+  expect(await failureOf(supervised(longest - 1))).toMatchObject({
+    code: 'ERR_CONTEXT_LENGTH',
+    received: `${longest}`,
+  });
 });
 
 it('refuses a prompt that leaves no room for a completion', async () => {

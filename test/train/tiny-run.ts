@@ -38,12 +38,13 @@ export function tinyRunWithHistory(output: string): TrainConfig {
   };
 }
 
+const kSampling = { prompts: 4, group: 2, maxTokens: 24, learningRate: 0.005, maxBatchTokens: 256 };
+
 /** PPO, whose critic is a second model with moments of its own. */
 export function tinyRunWithCritic(output: string): TrainConfig {
   const run = tinyRun(output);
   const [sft] = run.stages;
-  const sampling = { prompts: 4, group: 2, maxTokens: 24, learningRate: 0.005, maxBatchTokens: 256 };
-  const ppo = { kind: 'ppo', steps: 5, ...sampling, updates: 2, miniBatch: 2, critic: { warmupSteps: 1 } } as const;
+  const ppo = { kind: 'ppo', steps: 5, ...kSampling, updates: 2, miniBatch: 2, critic: { warmupSteps: 1 } } as const;
   return { ...run, stages: [{ ...sft, steps: 2 } as typeof ppo | Exclude<typeof sft, undefined>, ppo] };
 }
 
@@ -54,5 +55,29 @@ export function tinyRunWithAdapter(output: string, base: string): TrainConfig {
     ...run,
     model: { folder: base, dtype: 'bf16', lora: { rank: 2, alpha: 4, dropout: 0.1 } },
     stages: run.stages.map((stage) => ({ ...stage, steps: 4 })),
+  };
+}
+
+/** All that saves memory: bf16, 8-bit moments, split masters, layers computed again; with groups drawn anew. */
+export function tinyRunInLittleMemory(output: string): TrainConfig {
+  const run = tinyRun(output);
+  const [sft, grpo] = run.stages.map((stage) => ({ ...stage, recompute: 'layer', steps: 5 }) as typeof stage);
+  return {
+    ...run,
+    model: { ...run.model, dtype: 'bf16' },
+    optimizer: { moments: '8bit', masters: 'split' },
+    stages: [sft as TrainConfig['stages'][number], { ...grpo, dynamicSampling: { rounds: 2 } } as never],
+  };
+}
+
+/** PPO whose critic is a head on the policy's own body, after a stage that imitates the best of each group; 8-bit moments. */
+export function tinyRunWithSharedCritic(output: string): TrainConfig {
+  return {
+    ...tinyRun(output),
+    optimizer: { moments: '8bit' },
+    stages: [
+      { kind: 'best-of-n', steps: 4, ...kSampling, minimumReward: -1 },
+      { kind: 'ppo', steps: 5, ...kSampling, updates: 2, critic: { body: 'shared' } },
+    ],
   };
 }

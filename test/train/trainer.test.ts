@@ -90,6 +90,25 @@ describe('a run', () => {
     expect(later).toEqual(later.map((_, index) => index + 1));
   });
 
+  it('asks the engine in both kinds of stage for what the settings say, and drops other entries at every update', async () => {
+    const optimizer = { beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.2, maxGradientNorm: 0.5 };
+    const stages = makeConfig().stages.map((stage) => ({
+      ...{ ...stage, ...optimizer, weightDecayGroups: ['norm', 'embedding'] as const, recompute: 'layer' as const },
+      ...(stage.kind === 'grpo' ? { updates: 2 } : {}),
+    }));
+    const made: FakeModel[] = [];
+    await train(makeConfig({ stages: stages as never }), fake({}, made));
+    const { losses, updates } = made[0] as FakeModel;
+    // Between stages an update of rate 0 clears the moments.
+    const steps = updates.filter(({ learningRate }) => learningRate > 0);
+    expect(steps.length).toBeGreaterThan(9);
+    for (const update of steps) expect(update).toMatchObject({ ...optimizer, decayGroups: ['norm', 'embedding'] });
+    expect(new Set(losses.map(({ recompute }) => recompute))).toEqual(new Set(['layer']));
+    const seeds = losses.map(({ dropoutSeed }) => dropoutSeed);
+    expect(seeds.every((seed) => Number.isSafeInteger(seed))).toBe(true);
+    expect(new Set(seeds).size).toBe(losses.length);
+  });
+
   it('refuses to write over another run', async () => {
     const config = makeConfig();
     await train(config, fake());

@@ -45,5 +45,11 @@ PolicyLossSums policy_loss(Context&, View dlogprob, View dentropy, View logprob,
                            View reference_logprob, View advantage, View weight, View entropy,
                            PolicyLossOptions options);
 void sample(Context&, View tokens, View logprob, View logits, const SampleRow* rows);
+// The optimizer's operations.
+double squared_norm(Context&, View x);
+void adamw(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options);
+void adamw_8bit(Context&, View value, QuantisedMoments moments, View gradient, AdamwOptions options);
+void pack_master(Context&, PackedWeight weight, View rest, View value, int64_t first_row);
+void unpack_master(Context&, View value, PackedWeight weight, View rest, int64_t first_row);
 
 }  // namespace winnow::cuda

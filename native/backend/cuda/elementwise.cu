@@ -1,4 +1,4 @@
-// Operations on one number at a time: rotary embedding, silu(gate) * up, AdamW. Formulas: backend/reference.
+// Operations on one number at a time: rotary embedding and silu(gate) * up. Formulas: backend/reference.
 #include "backend/cuda/device.h"
 
 namespace winnow::cuda {
@@ -33,18 +33,6 @@ __global__ void swiglu_backward_kernel(float* dgate, float* dup, const float* do
   dup[i] = d * (g * s);
 }
 
-__global__ void adamw_kernel(float* value, float* moment1, float* moment2, const float* gradient,
-                             int64_t count, AdamwFactors f) {
-  const int64_t i = global_thread();
-  if (i >= count) return;
-  const float g = gradient[i] * f.scale;
-  const float m = fmaf(moment1[i], f.beta1, g * f.one_minus_beta1);
-  const float v = fmaf(moment2[i], f.beta2, g * g * f.one_minus_beta2);
-  moment1[i] = m;
-  moment2[i] = v;
-  value[i] = fmaf(m / fmaf(sqrtf(v), f.root_correction, f.epsilon), f.negative_step, value[i] * f.decay);
-}
-
 }  // namespace
 
 Status rope(Device* device, float* x, const float* cosine, const float* sine, int64_t m, int64_t heads,
@@ -65,13 +53,6 @@ Status swiglu_backward(Device* device, float* dgate, float* dup, const float* do
   if (count == 0) return kOk;
   return launch(device, swiglu_backward_kernel, blocks_for(count, kThreads), kThreads, dgate, dup, dout, gate,
                 up, count);
-}
-
-Status adamw(Device* device, float* value, float* moment1, float* moment2, const float* gradient,
-             int64_t count, const AdamwFactors* factors) {
-  if (count == 0) return kOk;
-  return launch(device, adamw_kernel, blocks_for(count, kThreads), kThreads, value, moment1, moment2,
-                gradient, count, *factors);
 }
 
 }  // namespace winnow::cuda

@@ -166,6 +166,9 @@ constexpr Table kTable = {
     .dropout = dropout,
     .squared_norm = squared_norm,
     .adamw = adamw,
+    .adamw_8bit = adamw_8bit,
+    .pack_master = pack_master,
+    .unpack_master = unpack_master,
 };
 
 }  // namespace

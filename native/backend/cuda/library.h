@@ -53,6 +53,11 @@ Status dropout(Device* device, float* out, const float* x, const int32_t* keys, 
 Status squared_norm(Device* device, const float* x, int64_t count, double* host_sum);
 Status adamw(Device* device, float* value, float* moment1, float* moment2, const float* gradient,
              int64_t count, const AdamwFactors* factors);
+Status adamw_8bit(Device* device, float* value, const Moments* moments, const float* gradient, int64_t count,
+                  const AdamwFactors* factors);
+Status pack_master(Device* device, uint16_t* weight, uint8_t* rest, const float* value, int64_t m, int64_t k);
+Status unpack_master(Device* device, float* value, const uint16_t* weight, const uint8_t* rest, int64_t m,
+                     int64_t k);
 
 // A small product by each kernel, compared with numbers worked out on the host.
 Status self_test(Device* device);

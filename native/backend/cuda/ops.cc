@@ -1,6 +1,5 @@
 // The engine's side of the CUDA backend: shapes are checked here, the work is the library's.
 #include <array>
-#include <cmath>
 
 #include "backend/cuda/call.h"
 
@@ -163,47 +162,6 @@ void dropout(Context& context, View out, View x, View keys, DropoutOptions optio
   });
 }
 
-double squared_norm(Context& context, View x) {
-  require_shape("squared_norm", "x", x, x.rows(), x.cols());
-  double sum = 0;
-  call(context, [&](const Table& table, Device* device) {
-    return table.squared_norm(device, x.as<float>(), x.size(), &sum);
-  });
-  return sum;
-}
-
-AdamwFactors adamw_factors(const AdamwOptions& options) {
-  const double beta1 = static_cast<double>(options.beta1), beta2 = static_cast<double>(options.beta2);
-  const double learning_rate = static_cast<double>(options.learning_rate);
-  const double correction1 = 1.0 - std::pow(beta1, static_cast<double>(options.step));
-  const double correction2 = 1.0 - std::pow(beta2, static_cast<double>(options.step));
-  const auto rounded = [](double factor) { return static_cast<float>(factor); };
-  return {.scale = options.gradient_scale,
-          .beta1 = options.beta1,
-          .one_minus_beta1 = rounded(1.0 - beta1),
-          .beta2 = options.beta2,
-          .one_minus_beta2 = rounded(1.0 - beta2),
-          .decay = rounded(1.0 - learning_rate * static_cast<double>(options.weight_decay)),
-          .negative_step = rounded(-learning_rate / correction1),
-          .root_correction = rounded(1.0 / std::sqrt(correction2)),
-          .epsilon = options.epsilon};
-}
-
-void adamw(Context& context, View value, View moment1, View moment2, View gradient, AdamwOptions options) {
-  const int64_t rows = value.rows(), cols = value.cols();
-  require_shape("adamw", "value", value, rows, cols);
-  require_shape("adamw", "moment1", moment1, rows, cols);
-  require_shape("adamw", "moment2", moment2, rows, cols);
-  require_shape("adamw", "gradient", gradient, rows, cols);
-  WINNOW_CHECK(options.step >= 1, "ERR_OPTION", "[adamw] step does not fit", "step >= 1",
-               std::to_string(options.step));
-  const AdamwFactors factors = adamw_factors(options);
-  call(context, [&](const Table& table, Device* device) {
-    return table.adamw(device, value.as<float>(), moment1.as<float>(), moment2.as<float>(),
-                       gradient.as<float>(), value.size(), &factors);
-  });
-}
-
 Ops make_ops(const OpenDevice& open) {
   return {.name = "cuda",
           .instructions = open.instructions.c_str(),
@@ -239,10 +197,9 @@ Ops make_ops(const OpenDevice& open) {
           .dropout = dropout,
           .squared_norm = squared_norm,
           .adamw = adamw,
-          // Moments in 8 bits and masters in the packed weight are refused on a device.
-          .adamw_8bit = nullptr,
-          .pack_master = nullptr,
-          .unpack_master = nullptr};
+          .adamw_8bit = adamw_8bit,
+          .pack_master = pack_master,
+          .unpack_master = unpack_master};
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace winnow::cuda {
 
 // Changes with every change of this file; a library with another one is refused.
-constexpr uint32_t kTableVersion = 1;
+constexpr uint32_t kTableVersion = 2;
 
 enum Status : int32_t {
   kOk,
@@ -75,6 +75,15 @@ struct PolicySums {
 struct AdamwFactors {
   float scale, beta1, one_minus_beta1, beta2, one_minus_beta2, decay, negative_step, root_correction, epsilon;
 };
+
+// Moments in 8 bits: codes of one byte an entry, and a scale for every kMomentEntries of them.
+struct Moments {
+  uint8_t* codes1;
+  float* scales1;
+  uint8_t* codes2;
+  float* scales2;
+};
+constexpr int kMomentEntries = 256;
 
 // A token forest, flattened by the engine (plan.cc) into one array of words in host memory, group after
 // group. The library keeps what it made of the last one, so that every layer of a pass finds it there.
@@ -170,6 +179,12 @@ struct Table {
   Status (*squared_norm)(Device*, const float* x, int64_t count, double* host_sum);
   Status (*adamw)(Device*, float* value, float* moment1, float* moment2, const float* gradient, int64_t count,
                   const AdamwFactors* factors);
+  Status (*adamw_8bit)(Device*, float* value, const Moments* moments, const float* gradient, int64_t count,
+                       const AdamwFactors* factors);
+  // m rows of k masters as bf16 weights (m, k) and what rounding cut off (m, 2k + a bit each); and back.
+  Status (*pack_master)(Device*, uint16_t* weight, uint8_t* rest, const float* value, int64_t m, int64_t k);
+  Status (*unpack_master)(Device*, float* value, const uint16_t* weight, const uint8_t* rest, int64_t m,
+                          int64_t k);
 };
 
 }  // namespace winnow::cuda

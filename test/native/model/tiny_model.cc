@@ -45,6 +45,7 @@ ModelConfig tiny_config(const std::string& name) {
     config.rope_scaling = RopeScaling::kLinear;
     config.rope_factor = 2;
   }
+  if (name.ends_with("+tall")) config.feed_forward = 300;
   return config;
 }
 

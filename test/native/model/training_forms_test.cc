@@ -41,7 +41,9 @@ std::vector<double> train(Model& model, int steps, int first = 1) {
 }
 
 void check_split_masters(const Ops& ops) {
-  for (const std::string& architecture : tiny_architectures())
+  std::vector<std::string> architectures = tiny_architectures();
+  architectures.emplace_back("mistral+tall");
+  for (const std::string& architecture : architectures)
     for (const DType dtype : {DType::kF32, DType::kBF16})
       for (const MomentForm moments : {MomentForm::kF32, MomentForm::k8Bit}) {
         TinyModel plain(ops, architecture, dtype, 2), split(ops, architecture, dtype, 1);

@@ -27,8 +27,10 @@ std::vector<float> hostile_masters(int64_t count) {
 struct ZeroWeight {
   ZeroWeight(const Ops& ops, Context& context, int64_t n, int64_t k, DType dtype)
       : zeros(static_cast<size_t>(n * k)),
-        weight(ops, context, View(zeros.data(), DType::kF32, {n, k}), n, k, dtype) {}
+        source(ops, context, View(zeros.data(), DType::kF32, {n, k})),
+        weight(ops, context, source.view(), n, k, dtype) {}
   std::vector<float> zeros;
+  Placed source;
   GuardedWeight weight;
 };
 
@@ -58,10 +60,11 @@ std::vector<OpCase> unpack_cases() {
                        const ZeroWeight zero(ops, context, n, k, dtype);
                        std::vector<float> masters = hostile_masters(n * k);
                        std::vector<uint8_t> bytes(static_cast<size_t>(n * master_rest_bytes(k, dtype)) + 1);
-                       const View rest(bytes.data(), DType::kU8, {n, master_rest_bytes(k, dtype)});
-                       ops.pack_master(context, zero.weight.get(), rest,
-                                       View(masters.data(), DType::kF32, {n, k}), 0);
-                       ops.unpack_master(context, v[0], zero.weight.get(), rest, 0);
+                       const Placed rest(ops, context,
+                                         View(bytes.data(), DType::kU8, {n, master_rest_bytes(k, dtype)}));
+                       const Placed from(ops, context, View(masters.data(), DType::kF32, {n, k}));
+                       ops.pack_master(context, zero.weight.get(), rest.view(), from.view(), 0);
+                       ops.unpack_master(context, v[0], zero.weight.get(), rest.view(), 0);
                        return std::vector<double>{};
                      }});
   return all;
@@ -73,11 +76,14 @@ void check_parts(const Ops& ops) {
   Context context{pool};
   constexpr int64_t n = 37, k = 21;
   std::vector<float> masters = hostile_masters(n * k), again(masters.size());
-  const View all(masters.data(), DType::kF32, {n, k}), back(again.data(), DType::kF32, {n, k});
+  const Placed from(ops, context, View(masters.data(), DType::kF32, {n, k}));
+  const Placed to(ops, context, View(again.data(), DType::kF32, {n, k}));
+  const View &all = from.view(), &back = to.view();
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const GuardedWeight expected(ops, context, all, n, k, dtype), weight(ops, context, back, n, k, dtype);
     std::vector<uint8_t> bytes(static_cast<size_t>(n * master_rest_bytes(k, dtype)) + 1);
-    const View rest(bytes.data(), DType::kU8, {n, master_rest_bytes(k, dtype)});
+    const Placed placed(ops, context, View(bytes.data(), DType::kU8, {n, master_rest_bytes(k, dtype)}));
+    const View& rest = placed.view();
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{16, 16}, {0, 16}, {32, 5}})
       ops.pack_master(context, weight.get(), rest, all.slice_rows(first, count), first);
     const size_t size = ops.packed_weight_bytes(n, k, dtype);
@@ -87,15 +93,16 @@ void check_parts(const Ops& ops) {
     EXPECT(got == wanted, "the packed weight, ", name(dtype));
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 32}, {32, 5}})
       ops.unpack_master(context, back.slice_rows(first, count), weight.get(), rest, first);
+    to.read_back();
     for (size_t i = 0; i < masters.size(); ++i)
       EXPECT(std::bit_cast<uint32_t>(again[i]) == std::bit_cast<uint32_t>(masters[i]), name(dtype),
              " master ", i);
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{8, 16}, {0, 15}, {32, 6}, {-16, 16}})
       expect_error("ERR_SHAPE", [&] {
-        const View part(masters.data(), DType::kF32, {count, k});
+        const View part(all.data, DType::kF32, {count, k});
         ops.pack_master(context, weight.get(), rest, part, first);
       });
-    std::fill(again.begin(), again.end(), 0.0f);
+    ops.zero(context, back.data, back.size_bytes());
   }
 }
 
