@@ -4,13 +4,14 @@ import {
   decodeWork,
   floorSeconds,
   gemmWork,
-  groupGradientWork,
+  groupGradientPhases,
   parameterCount,
   prefillWork,
+  trainPhases,
   updateWork,
 } from '../../lib/cli/bench/accounting.js';
-import { median } from '../../lib/cli/bench/record.js';
 import { benchShapes } from '../../lib/cli/bench/shapes.js';
+import { median, spread } from '../../lib/cli/bench/statistics.js';
 
 const qwen = benchShapes['qwen2.5-0.5b'];
 
@@ -43,9 +44,17 @@ test('work of one tiny decoder, by hand', () => {
   expect(decode.flops).toBe(2 * 2 * 2 * 560 + 64 * 2 * 13);
   // Shared keys are read once a step, own keys by each row.
   expect(decode.bytes).toBe(2 * 560 * 4 + (2 * 3 + 2 * 5) * 64);
-  const gradient = groupGradientWork(config, 'f32', { group: 2, prompt: 5, completion: 3 });
+  const { head, backward } = groupGradientPhases(config, 'f32', { group: 2, prompt: 5, completion: 3 });
   const pairs = 15 + 2 * (6 + 7);
-  expect(gradient.flops).toBe(4 * 9 * 480 + 6 * 6 * 80 + 2.5 * 64 * pairs);
+  // A head on 2 x 3 tokens; 5 + 2 x 2 rows. Two readings of the head's weight and one writing of its gradient.
+  expect(head).toEqual({ flops: 6 * 6 * 80, bytes: 3 * 80 * 4 });
+  expect(backward).toEqual({ flops: 4 * 9 * 480 + 2.5 * 64 * pairs, bytes: 2 * 480 * 4 });
+  // Two sequences of 4: three rows each that see 1 + 2 + 3 keys.
+  const train = trainPhases(config, 'bf16', { sequences: 2, length: 4 });
+  expect(train.forward).toEqual({ flops: 2 * 6 * 480 + 64 * 12, bytes: 480 * 2 });
+  expect(train.head).toEqual({ flops: 6 * 6 * 80, bytes: 2 * 80 * 2 + 80 * 4 });
+  expect(train.backward).toEqual({ flops: 4 * 6 * 480 + 2.5 * 64 * 12, bytes: 480 * 6 });
+  expect(train.update).toEqual({ flops: 0, bytes: 28 * 560 });
   expect(updateWork(config)).toEqual({ flops: 0, bytes: 28 * 560 });
 });
 
@@ -58,4 +67,9 @@ test('the floor is whichever limit binds', () => {
 test('median of odd and even counts', () => {
   expect(median([3, 1, 2])).toBe(2);
   expect(median([4, 1, 3, 2])).toBe(2.5);
+});
+
+test('spread of trials, by hand', () => {
+  // Deviations from 5 are 4, 3, 0, 1, 95.
+  expect(spread([1, 2, 5, 6, 100])).toEqual({ median: 5, min: 1, max: 100, mad: 3 });
 });

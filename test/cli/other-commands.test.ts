@@ -38,18 +38,3 @@ test('data build refuses an unknown task and a missing source', () => {
   expect(winnow(['data', 'build', 'Rec-Movie', '--output', output]).stderr).toMatch(/^error\[ERR_DATA_SOURCE\]/);
   expect(existsSync(output)).toBe(false);
 });
-
-test('bench prints a table and a record per workload', () => {
-  const args = ['--shape', 'tiny', '--trials', '2', '--dtype', 'f32', '--prompt', '32', '--completion', '8'];
-  const run = winnow(['bench', 'grpo', ...args, '--threads', '1']);
-  expect(run.status).toBe(0);
-  expect(run.stdout).toContain('% of floor');
-  const record = JSON.parse(run.stdout.trimEnd().split('\n').at(-1) as string);
-  expect(record).toMatchObject({ benchmark: 'grpo G=8 P=32 R=8', dtype: 'f32', threads: 1, runs: 2 });
-  expect(record.secondsMin).toBeLessThanOrEqual(record.secondsMedian);
-  expect(record.fractionOfFloor).toBeGreaterThan(0);
-  expect(record.fractionOfFloor).toBeLessThan(1);
-  expect(record.details.forestTokens).toBeLessThanOrEqual(32 + 8 * 8);
-  // On the CPU sampling and training agree bit for bit.
-  expect(record.details.maxAbsoluteLogRatio).toBe(0);
-});

@@ -53,7 +53,7 @@ const kvBytesPerToken = (config: NativeModelConfig): number =>
 /** (query, key) pairs of `count` tokens that follow `before` others on one path. */
 const causalPairs = (before: number, count: number): number => count * before + (count * (count + 1)) / 2;
 
-const add = (...works: readonly Work[]): Work => ({
+export const sumOfWork = (works: readonly Work[]): Work => ({
   flops: works.reduce((sum, work) => sum + work.flops, 0),
   bytes: works.reduce((sum, work) => sum + work.bytes, 0),
 });
@@ -98,28 +98,36 @@ export interface GroupShape {
   readonly completion: number;
 }
 
-/** Sampling one group: prefill the prompt once, then R - 1 steps; the first token comes from the prefill. */
-export function groupSamplingWork(config: NativeModelConfig, dtype: DTypeName, shape: GroupShape): Work {
-  const { group, prompt, completion } = shape;
-  const decode = { rows: group, context: prompt, shared: prompt, steps: completion - 1 };
-  return add(prefillWork(config, dtype, prompt), decodeWork(config, dtype, decode));
-}
-
 /**
- * Backward of one group with its prompt shared, and the head forward and backward on the completions alone. The layers' forward pass
- * is that of the sampling, whose activations can be kept; the logits cannot, being (tokens, vocabulary).
+ * Gradient of one group with its prompt shared: the head forward and backward on the completions alone, then the layers backward.
+ * The layers' forward pass is that of the sampling, whose activations can be kept; the logits cannot, being (tokens, vocabulary).
  */
-export function groupGradientWork(config: NativeModelConfig, dtype: DTypeName, shape: GroupShape): Work {
-  const { group, prompt, completion } = shape;
+export function groupGradientPhases(
+  config: NativeModelConfig,
+  dtype: DTypeName,
+  { group, prompt, completion }: GroupShape,
+): { readonly head: Work; readonly backward: Work } {
   // The last token of a completion predicts nothing: it needs no row.
   const rows = prompt + group * (completion - 1);
   const pairs = causalPairs(0, prompt) + group * causalPairs(prompt, completion - 1);
-  const head = group * completion * headWeights(config);
-  const weights = bodyWeights(config) + headWeights(config);
   return {
-    flops: 4 * rows * bodyWeights(config) + 6 * head + 2.5 * attentionFlops(config, pairs),
-    // The head is read forward and backward, the layers backward; the f32 gradient is written once.
-    bytes: (weights + headWeights(config)) * dtypeBytes(dtype) + weights * F32_BYTES,
+    head: headGradientWork(config, dtype, group * completion),
+    backward: bodyBackwardWork(config, dtype, rows, pairs),
+  };
+}
+
+/** The head forward and backward on `rows` tokens: its weight is read twice and its f32 gradient written once. */
+function headGradientWork(config: NativeModelConfig, dtype: DTypeName, rows: number): Work {
+  const weights = headWeights(config);
+  return { flops: 6 * rows * weights, bytes: 2 * weights * dtypeBytes(dtype) + weights * F32_BYTES };
+}
+
+/** The layers backward: their weights are read and their f32 gradients written once. */
+function bodyBackwardWork(config: NativeModelConfig, dtype: DTypeName, rows: number, pairs: number): Work {
+  const weights = bodyWeights(config);
+  return {
+    flops: 4 * rows * weights + 2.5 * attentionFlops(config, pairs),
+    bytes: weights * (dtypeBytes(dtype) + F32_BYTES),
   };
 }
 
@@ -127,6 +135,27 @@ export const updateWork = (config: NativeModelConfig): Work => ({
   flops: 0,
   bytes: parameterCount(config) * ADAMW_BYTES,
 });
+
+/**
+ * A full training step in its phases, every sequence by itself: the layers forward and backward, the head forward and backward on
+ * every token that has a next one, AdamW.
+ */
+export function trainPhases(
+  config: NativeModelConfig,
+  dtype: DTypeName,
+  { sequences, length }: { sequences: number; length: number },
+): Record<string, Work> {
+  // The last token of a sequence predicts nothing: it needs no row.
+  const rows = sequences * (length - 1);
+  const pairs = sequences * causalPairs(0, length - 1);
+  const weights = bodyWeights(config);
+  return {
+    forward: { flops: 2 * rows * weights + attentionFlops(config, pairs), bytes: weights * dtypeBytes(dtype) },
+    head: headGradientWork(config, dtype, rows),
+    backward: bodyBackwardWork(config, dtype, rows, pairs),
+    update: updateWork(config),
+  };
+}
 
 /** The least time for `work`: whichever of arithmetic and memory binds. */
 export function floorSeconds(work: Work, peak: Peak): number {
@@ -143,7 +172,7 @@ export function grpoPhases(config: NativeModelConfig, dtype: DTypeName, shape: G
   return {
     prefill: prefillWork(config, dtype, prompt),
     decode: decodeWork(config, dtype, { rows: group, context: prompt, shared: prompt, steps: completion - 1 }),
-    gradients: groupGradientWork(config, dtype, shape),
+    ...groupGradientPhases(config, dtype, shape),
     update: updateWork(config),
   };
 }

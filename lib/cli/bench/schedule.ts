@@ -1,0 +1,89 @@
+/** The order of trials: A/B/A/B, with the machine's limits measured between them, and again for rounds that something disturbed. */
+import type { Peak } from './accounting.js';
+
+export type Attempt =
+  | {
+      readonly kind: 'done';
+      /** Of each repetition. */
+      readonly seconds: readonly number[];
+      readonly reply: Readonly<Record<string, unknown>>;
+    }
+  | { readonly kind: 'not done' | 'failed'; readonly reason: string };
+
+/** Ours or a peer. */
+export interface Side {
+  readonly name: string;
+  readonly run: () => Promise<Attempt>;
+}
+
+/** One trial of one side, with the limits measured just before and just after it. */
+export interface TrialRun {
+  readonly side: string;
+  readonly round: number;
+  readonly attempt: Attempt;
+  readonly before: Peak;
+  readonly after: Peak;
+}
+
+export interface Schedule {
+  readonly sides: readonly Side[];
+  readonly trials: number;
+  /** At most so many rounds more, in place of disturbed ones. */
+  readonly repeats: number;
+  readonly measureLimits: () => Promise<Peak>;
+  /** The best limits of the whole run so far. */
+  readonly best: () => Peak;
+  readonly onTrial?: (run: TrialRun) => void;
+}
+
+/** A machine whose limits fall below this share of the run's best is doing something else. */
+export const QUIET_SHARE = 0.9;
+
+export function isDisturbed({ before, after }: Pick<TrialRun, 'before' | 'after'>, best: Peak): boolean {
+  const least = (of: keyof Peak): number => Math.min(before[of], after[of]) / best[of];
+  return Math.min(least('flopsPerSecond'), least('bytesPerSecond')) < QUIET_SHARE;
+}
+
+/**
+ * Runs `trials` rounds, each side once a round, in their order. A side that fails or does not do the work takes no further part. Then,
+ * while some side has fewer than `trials` undisturbed trials and repeats are left, another whole round, so that sides stay interleaved.
+ */
+export async function interleave(schedule: Schedule): Promise<TrialRun[]> {
+  const runs: TrialRun[] = [];
+  let sides = schedule.sides;
+  let before = await schedule.measureLimits();
+  const undisturbed = (side: string): number =>
+    runs.filter((run) => run.side === side && !isDisturbed(run, schedule.best())).length;
+  for (let round = 1; round <= schedule.trials + schedule.repeats; round++) {
+    if (round > schedule.trials && sides.every(({ name }) => undisturbed(name) >= schedule.trials)) break;
+    const left: Side[] = [];
+    for (const side of sides) {
+      const attempt = await side.run();
+      const after = await schedule.measureLimits();
+      const run = { side: side.name, round, attempt, before, after };
+      runs.push(run);
+      schedule.onTrial?.(run);
+      if (attempt.kind === 'done') left.push(side);
+      before = after;
+    }
+    sides = left;
+  }
+  return runs;
+}
+
+/** What a side's figures rest on. */
+export interface KeptTrials {
+  /** Undisturbed trials; all of them where fewer than three are. */
+  readonly kept: readonly TrialRun[];
+  /** How many were disturbed. */
+  readonly disturbed: number;
+}
+
+const LEAST_UNDISTURBED = 3;
+
+export function keepTrials(runs: readonly TrialRun[], best: Peak): KeptTrials {
+  const done = runs.filter(({ attempt }) => attempt.kind === 'done');
+  const quiet = done.filter((run) => !isDisturbed(run, best));
+  const enough = quiet.length >= Math.min(LEAST_UNDISTURBED, done.length);
+  return { kept: enough ? quiet : done, disturbed: done.length - quiet.length };
+}
