@@ -45,12 +45,12 @@ export async function measureExclusion(request) {
   };
 }
 
-/** A ranking in progress. Which candidate goes is a rule of its own, so that every engine does the same work. */
+/** A ranking in progress. The first candidate goes whatever the answer says, so that every engine does the same work. */
 function startRanking({ prefix, candidates, suffix }) {
   const remaining = [...candidates];
   return {
     candidates: remaining,
     prompt: () => [...prefix, ...remaining.flat(), ...suffix],
-    exclude: () => remaining.splice((remaining.length * 7919) % remaining.length, 1),
+    exclude: () => remaining.shift(),
   };
 }

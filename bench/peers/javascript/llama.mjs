@@ -8,6 +8,8 @@ const PACKAGE = new URL('../.install/node/node_modules/node-llama-cpp/', import.
 
 export const llamaVersion = () => JSON.parse(readFileSync(new URL('package.json', PACKAGE), 'utf8')).version;
 
+const BATCH_TOKENS = 512;
+
 /** `tokensPerSequence`: room for the longest prompt and what is decoded after it. */
 export async function openLlama(request, { sequences, tokensPerSequence }) {
   if (!FORMATS[request.dtype]) throw new NotDone(`dtype ${request.dtype}: node-llama-cpp runs ${Object.keys(FORMATS)}`);
@@ -29,8 +31,6 @@ export async function openLlama(request, { sequences, tokensPerSequence }) {
   });
   return { llama, model, context };
 }
-
-const BATCH_TOKENS = 512;
 
 /**
  * Options that sample from the whole vocabulary at temperature 1. `null` takes the top-k, top-p and min-p samplers out of

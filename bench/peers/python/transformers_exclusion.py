@@ -24,9 +24,8 @@ class Ranking:
         return self.prefix + [token for candidate in self.candidates for token in candidate] + self.suffix
 
     def exclude(self):
-        """Which candidate goes is a rule of its own, so that every engine does the same work."""
-        remaining = len(self.candidates)
-        del self.candidates[(remaining * 7919) % remaining]
+        """The first candidate goes whatever the answer says, so that every engine does the same work."""
+        del self.candidates[0]
 
     def prefill(self, model):
         """Logits [1, 1, vocabulary] after the prompt; gives as well how many of its tokens were computed."""
