@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPage = size_t{64} << 10;  // a multiple of every system's page
 #if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kMapFrom = size_t{1} << 40;  // the heap is watched, but aborts when asked for more
 #else
@@ -43,17 +44,19 @@ void* finish(void* base, size_t mapped_bytes) {
 
 #if defined(__linux__)
 void* map_block(size_t size_bytes) {
-  const size_t wanted = (size_bytes + kAlignment + kHugePage - 1) / kHugePage * kHugePage;
+  const size_t wanted = (size_bytes + kAlignment + kPage - 1) / kPage * kPage;
   void* raw = mmap(nullptr, wanted + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) throw_out_of_memory(size_bytes);
-  // mmap aligns to 4 KiB only: keep the aligned part, give back both ends.
+  // mmap aligns to pages only: keep the aligned part, give back both ends.
   const auto start = reinterpret_cast<uintptr_t>(raw);
   const uintptr_t aligned = (start + kHugePage - 1) / kHugePage * kHugePage;
   const size_t before = aligned - start, after = kHugePage - before;
   if (before != 0) munmap(raw, before);
   if (after != 0) munmap(reinterpret_cast<void*>(aligned + wanted), after);
   void* base = reinterpret_cast<void*>(aligned);
-  madvise(base, wanted, MADV_HUGEPAGE);  // a hint: refused where the kernel has none, with no harm
+  // A hint: refused where the kernel has none, with no harm. The end of the block stays in small pages: a
+  // huge one that it fills in part would be taken whole.
+  madvise(base, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
   return finish(base, wanted);
 }
 #endif

@@ -14,6 +14,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
+  // The whole pages of a range of the file leave this process's memory until they are read again. A range
+  // that lies elsewhere is left alone.
+  void let_go(const std::byte* data, size_t size_bytes) const;
+
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::string& path() const { return path_; }

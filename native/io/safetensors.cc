@@ -120,6 +120,10 @@ SafetensorsReader::SafetensorsReader(const std::vector<std::string>& paths)
 
 SafetensorsReader::~SafetensorsReader() = default;
 
+void SafetensorsReader::let_go(const View& tensor) const {
+  for (const auto& file : state_->files) file->let_go(tensor.as<const std::byte>(), tensor.size_bytes());
+}
+
 bool SafetensorsReader::contains(std::string_view name) const {
   return state_->tensors.find(name) != state_->tensors.end();
 }

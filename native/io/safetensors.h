@@ -27,7 +27,9 @@ class SafetensorsReader {
 
   bool contains(std::string_view name) const;
   View tensor(std::string_view name) const;  // throws ERR_TENSOR_MISSING with the nearest name
-  std::vector<std::string> names() const;    // sorted
+  // What was read of a tensor leaves this process's memory until it is read again; views stay valid.
+  void let_go(const View& tensor) const;
+  std::vector<std::string> names() const;  // sorted
   const std::map<std::string, std::string>& metadata() const;
 
  private:

@@ -170,8 +170,11 @@ void Model::pack() {
   state_->workspace.forget_computed();
   for (Parameter& parameter : state_->parameters)
     if (has_packed_form(*state_, parameter) && (parameter.gradient || !state_->trains) &&
-        !parameter.master_rest)
+        !parameter.master_rest) {
       pack_weight(*state_, parameter);
+      // Products read the packed weight from here on: memory holds one copy of it.
+      if (state_->files && !parameter.value) state_->files->let_go(parameter.source);
+    }
 }
 
 void Model::enable_training(const TrainingForms& forms) {

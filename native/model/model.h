@@ -17,7 +17,7 @@ namespace winnow {
 class SafetensorsReader;
 
 // One tensor in the forms a run needs. `source` is what the weights mean: a read-only mapping while
-// the model only runs, the f32 master once it trains.
+// the model only runs (in memory only where it was read since it was packed), the f32 master once it trains.
 struct Parameter {
   ParameterSpec spec;
   View source;          // (rows, cols), f32, bf16 or f16

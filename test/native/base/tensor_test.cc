@@ -1,6 +1,10 @@
 // Views, buffers and aligned memory.
+#include <unistd.h>
+
 #include <cstring>
+#include <fstream>
 #include <limits>
+#include <vector>
 
 #include "base/aligned_memory.h"
 #include "harness.h"
@@ -41,6 +45,21 @@ TEST("base/tensor/a buffer frees its memory once") {
     EXPECT(freed == 1 && third, "assignment frees the old memory: ", freed);
   }
   EXPECT(freed == 2, freed);
+}
+
+TEST("base/tensor/a large block takes the memory that it needs") {
+  const auto resident = [] {
+    std::ifstream file("/proc/self/statm");
+    size_t all = 0, pages = 0;
+    file >> all >> pages;
+    return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  };
+  const size_t size = (size_t{4} << 20) + (size_t{64} << 10), count = 8, before = resident();
+  std::vector<void*> blocks;
+  for (size_t i = 0; i < count; ++i) std::memset(blocks.emplace_back(allocate_aligned(size)), 1, size);
+  const size_t taken = resident() - before;
+  EXPECT(taken < count * (size + (size_t{1} << 20)), taken, " bytes for ", count, " blocks of ", size);
+  for (void* block : blocks) release_aligned(block);
 }
 
 TEST("base/tensor/aligned memory") {

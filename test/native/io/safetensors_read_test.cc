@@ -1,4 +1,7 @@
 #include <cstring>
+#include <fstream>
+#include <numeric>
+#include <vector>
 
 #include "base/error.h"
 #include "harness.h"
@@ -74,6 +77,33 @@ TEST("io/safetensors/a tensor off its alignment is still read") {
   const View b = reader.tensor("b");
   EXPECT(reinterpret_cast<uintptr_t>(b.data) % 4 == 0, "aligned");
   EXPECT(b.f32()[0] == 1.5f && b.f32()[1] == -2.25f, "values");
+}
+
+TEST("io/safetensors/a tensor that is let go takes no memory, and is read again") {
+  const TemporaryFolder folder;
+  const int64_t floats = int64_t{4} << 20;
+  std::string header = R"({"large":{"dtype":"F32","shape":[4194304],"data_offsets":[0,16777216]}})";
+  header.append((8 - header.size() % 8) % 8, ' ');  // what is off its alignment is copied
+  const std::vector<float> ones(static_cast<size_t>(floats), 1);
+  write_bytes(folder.file("w"), safetensors_bytes(header, 0) +
+                                    std::string(reinterpret_cast<const char*>(ones.data()), 16777216));
+  const SafetensorsReader reader({folder.file("w")});
+  const View large = reader.tensor("large");
+  const auto sum = [&] { return std::accumulate(large.f32(), large.f32() + floats, 0.0f); };
+  const auto resident = [] {
+    std::ifstream file("/proc/self/statm");
+    int64_t all = 0, pages = 0;
+    file >> all >> pages;
+    return pages * sysconf(_SC_PAGESIZE);
+  };
+  EXPECT(sum() == 4194304, "ones");
+  const int64_t before = resident();
+  reader.let_go(large);
+  EXPECT(resident() <= before - 3 * floats, "resident: ", before, " before, ", resident(), " after");
+  EXPECT(sum() == 4194304 && resident() > before - floats, "read again");
+  float elsewhere[4096] = {1};
+  reader.let_go(View(elsewhere, DType::kF32, {4096}));
+  EXPECT(elsewhere[0] == 1, "what is no part of a file stays");
 }
 
 TEST("io/safetensors/order in the header is free, positions are not") {
