@@ -1,8 +1,8 @@
 /** What the engine takes besides time: memory of a GRPO step, size on the disk, and the wait for the first token. */
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { WinnowError } from '../../../errors.js';
+import { addonFileBytes } from '../../../native/index.js';
 import { bodyWeights, dtypeBytes, headWeights } from '../accounting.js';
 import { type BenchCase, type BenchSettings, tokenLists, type Workload } from '../case.js';
 import { benchShapes } from '../shapes.js';
@@ -18,7 +18,7 @@ function installedBytes(): { packageBytes: number; addonBytes: number } {
       received: pack.error?.message ?? pack.stderr.trim(),
     });
   const [{ unpackedSize }] = JSON.parse(pack.stdout) as [{ unpackedSize: number }];
-  return { packageBytes: unpackedSize, addonBytes: statSync(join(root, 'build/native/winnow.node')).size };
+  return { packageBytes: unpackedSize, addonBytes: addonFileBytes() };
 }
 
 const FIRST_PROMPT_TOKENS = 8;
