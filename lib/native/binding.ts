@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { WinnowError } from '../errors.js';
@@ -65,4 +65,10 @@ export function loadAddon(): Addon {
     });
   }
   return loaded;
+}
+
+/** Size of the addon's file; 0 where there is none. */
+export function addonFileBytes(): number {
+  const path = candidatePaths().find((candidate) => existsSync(candidate));
+  return path === undefined ? 0 : statSync(path).size;
 }

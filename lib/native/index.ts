@@ -25,7 +25,7 @@ export type {
   StopReason,
   TrainingForms,
 } from './addon-types.js';
-export { loadAddon } from './binding.js';
+export { addonFileBytes, loadAddon } from './binding.js';
 export type { CallOptions } from './calls.js';
 export type { Model, TensorPart } from './model.js';
 export {

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
+import { exclusionComputedTokens } from '../../lib/cli/bench/accounting-exclusion.js';
 import type { BenchRecord } from '../../lib/cli/bench/record.js';
 import { errorCode, makeFolder, readLines, removeFolder, winnow } from './support.js';
 
@@ -14,10 +15,10 @@ const scratch = join(folder, 'scratch');
 const small = ['--shape', 'tiny', '--dtype', 'f32', '--threads', '1', '--repeats', '0', '--scratch', scratch];
 
 /** A peer in JavaScript: `body` makes the reply of `request` for `benchmark`; `log` has a line a call. */
-function fakePeer(name: string, body: string) {
+function fakePeer(name: string, body: string, benchmarks = ['prefill', 'decode', 'train', 'grpo', 'gemm']) {
   const log = join(folder, `${name}.log`);
   const path = join(folder, name);
-  const lists = ['prefill', 'decode', 'train', 'grpo', 'gemm'].map((benchmark) =>
+  const lists = benchmarks.map((benchmark) =>
     JSON.stringify({ peer: 'fake', benchmark, dtypes: ['f32', 'q8'], versions: { fake: '1' } }),
   );
   writeFileSync(
@@ -108,6 +109,60 @@ test('ours and the peer take turns, on the same request every time', () => {
   expect(train.peers[0]).toMatchObject({ peer: 'fake', status: 'done', secondsMedian: 3, versions: { fake: '1' } });
   expect(train.peers[0]).toHaveProperty('ratio', 3 / train.secondsMedian);
   expect(grpo.peers[0]).toMatchObject({ status: 'not done', reason: expect.stringContaining('no such thing here') });
+});
+
+test('a peer that is too slow, and one that breaks, are told', () => {
+  const slow = fakePeer('slow', 'setTimeout(() => {}, 60_000);');
+  const [one] = bench(['prefill', '--trials', '1', '--peers', slow.path, '--peer-timeout', '1']).records;
+  expect(one?.peers).toMatchObject([{ status: 'failed', reason: 'check: not done within 1 s' }]);
+  const broken = fakePeer('broken', "process.stderr.write('out of memory'); process.exit(9);");
+  const args = [
+    'prefill',
+    '--trials',
+    '1',
+    '--peers',
+    broken.path,
+    '--peer',
+    'fake',
+    '--peer',
+    'fake:q8',
+    '--peer',
+    'fake:q4',
+  ];
+  const [two] = bench(args).records;
+  expect(two?.peers).toMatchObject([
+    { peer: 'fake', status: 'failed', reason: 'check: exit status 9: out of memory' },
+    { peer: 'fake:q8', status: 'failed' },
+    { peer: 'fake:q4', status: 'not done', reason: 'prefill in f32, q8 only' },
+  ]);
+});
+
+test('an exclusion computes what the count says, and a peer with fewer queries is compared per query', () => {
+  const peer = fakePeer(
+    'fewer',
+    `let given = 0;
+     for (const { prefix, candidates, suffix } of request.queries)
+       for (let n = candidates.length; n > 1; n--) given += prefix.length + 14 * n + suffix.length;
+     ${reply('seconds: [2], promptTokens: given, answers: 19 * request.queries.length')}`,
+    ['exclusion'],
+  );
+  const args = ['exclusion', '--trials', '1', '--queries', '2', '--peer-queries', '1', '--peers', peer.path];
+  const record = bench(args).records[0] as BenchRecord;
+  // 19 prompts with 400 + 20 tokens, and 14 for each of 20 + 19 + ... + 2 candidates.
+  expect(record.details).toMatchObject({ promptTokens: 2 * (19 * 420 + 14 * 209), answers: 38 });
+  const shape = {
+    queries: 2,
+    candidates: 20,
+    shared: 64,
+    prefix: 400,
+    candidateTokens: 14,
+    suffix: 20,
+    answerTokens: 32,
+  };
+  expect(record.details.computedTokens).toBe(exclusionComputedTokens(shape));
+  // Seconds of one query count twice.
+  expect(record.peers[0]).toMatchObject({ peer: 'fake', status: 'done', secondsMedian: 4, scale: 2 });
+  expect(record.peers[0]?.check).toContain('counts');
 });
 
 test('unknown names', () => {

@@ -44,14 +44,14 @@ export const headWeights = (config: NativeModelConfig): number => config.vocabul
 export const parameterCount = (config: NativeModelConfig): number =>
   bodyWeights(config) + headWeights(config) * (config.tiedHead ? 1 : 2);
 
-const attentionFlops = (config: NativeModelConfig, pairs: number): number =>
+export const attentionFlops = (config: NativeModelConfig, pairs: number): number =>
   4 * config.layers * config.heads * config.headDim * pairs;
 
-const kvBytesPerToken = (config: NativeModelConfig): number =>
+export const kvBytesPerToken = (config: NativeModelConfig): number =>
   2 * config.layers * config.kvHeads * config.headDim * F32_BYTES;
 
 /** (query, key) pairs of `count` tokens that follow `before` others on one path. */
-const causalPairs = (before: number, count: number): number => count * before + (count * (count + 1)) / 2;
+export const causalPairs = (before: number, count: number): number => count * before + (count * (count + 1)) / 2;
 
 export const sumOfWork = (works: readonly Work[]): Work => ({
   flops: works.reduce((sum, work) => sum + work.flops, 0),

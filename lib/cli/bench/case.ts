@@ -1,6 +1,7 @@
 /** What a workload of `winnow bench` is made of: cases, each of which is timed by itself and by every peer that does it. */
 import type { DTypeName, Model, Session } from '../../native/index.js';
 import type { Work } from './accounting.js';
+import type { GrowthPoint } from './growth.js';
 import type { BenchShape } from './shapes.js';
 
 /** What the options of `winnow bench` choose of the work itself. */
@@ -35,6 +36,8 @@ export interface CaseResult {
   readonly phaseSeconds?: Readonly<Record<string, number>>;
   /** The work of one repetition, where only the run knows it. */
   readonly work?: Work;
+  /** Of a case that varies a size. */
+  readonly points?: readonly GrowthPoint[];
 }
 
 /** What a peer is asked for, besides `model`, `dtype` and `threads`. */
@@ -59,6 +62,8 @@ export interface BenchCase {
   readonly tokens: number;
   /** Threads, where the case asks for others than the run. */
   readonly threads?: number;
+  /** The decoder, where the case asks for another than the run. */
+  readonly shape?: BenchShape;
   readonly run: (trial: TrialContext) => Promise<CaseResult>;
   readonly peer?: PeerRequest;
 }

@@ -20,11 +20,12 @@ export interface CheckResult {
 export const PRODUCT_TOLERANCE: Readonly<Record<DTypeName, number>> = { f32: 1e-5, bf16: 1e-2 };
 
 /**
- * Log-probabilities and losses, in nats, of two systems on the same weights. In bf16 they round activations at different places; a
- * quantised peer has other weights. A model that is wrong is off by about its spread of logits, 0.8.
+ * Log-probabilities and losses, in nats, of two systems on the same weights. In f32 a peer may still keep its keys in f16; in bf16
+ * activations are rounded at different places; a quantised peer has other weights. A model that is wrong is off by about its spread
+ * of logits, 0.6 on the shapes of Qwen2.5-0.5B.
  */
 export function logprobTolerance(dtype: string): number {
-  if (dtype === 'f32') return 1e-3;
+  if (dtype === 'f32') return 1e-2;
   return dtype === 'bf16' ? 0.1 : 0.3;
 }
 

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { floorOfPhases, floorSeconds, type Peak, sumOfWork, type Work } from './accounting.js';
 import type { BenchCase, BenchSettings } from './case.js';
+import { type GrowthPoint, growthExponent } from './growth.js';
 import { isDisturbed, keepTrials, type TrialRun } from './schedule.js';
 import { median, spread } from './statistics.js';
 import type { CaseReply } from './trial.js';
@@ -87,6 +88,11 @@ export interface BenchRecord extends TrialSummary {
   readonly details: Readonly<Record<string, number>>;
   /** Of the trial nearest the median; they sum to its wall time. */
   readonly phases: readonly PhaseRecord[] | undefined;
+  /** Of a case that varies a size: medians over the trials. */
+  readonly points?: readonly GrowthPoint[];
+  /** b of seconds = a tokens^b over the points, and over the upper half of them, where fixed costs count less. */
+  readonly exponent?: number;
+  readonly exponentOfUpperHalf?: number;
   readonly peers: readonly PeerRecord[];
 }
 
@@ -180,6 +186,18 @@ export function profile(
   return [...rows, { phase: 'not accounted for', seconds: seconds - accounted, floorSeconds: undefined }];
 }
 
+function growthFigures(
+  replies: readonly CaseReply[],
+): Pick<BenchRecord, 'points' | 'exponent' | 'exponentOfUpperHalf'> {
+  const points = replies[0]?.points?.map((point, index) => ({
+    ...point,
+    seconds: median(replies.map((reply) => reply.points?.[index]?.seconds ?? Number.NaN)),
+  }));
+  if (points === undefined) return {};
+  const upper = points.slice(points.length >> 1);
+  return { points, exponent: growthExponent(points), exponentOfUpperHalf: growthExponent(upper) };
+}
+
 export interface TimedPeer {
   readonly name: string;
   readonly check: string;
@@ -238,6 +256,7 @@ export function makeRecord(parts: RecordParts): BenchRecord {
       Object.keys(first.details).map((name) => [name, median(replies.map((r) => r.details[name] ?? Number.NaN))]),
     ),
     phases: typical.phaseSeconds && profile(median(typical.seconds), typical.phaseSeconds, benchCase.phases, best),
+    ...growthFigures(replies),
     peers: [
       ...parts.timedPeers.map((peer) => {
         const theirs = runs.filter(({ side }) => side === peer.name);

@@ -37,7 +37,6 @@ const OUR_TIMEOUT_SECONDS = 4 * 3600;
 /** The processes of one run: ours are this program once more. */
 export class BenchRun {
   readonly #options: RunOptions;
-  readonly #modelFolder: string;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #commit = currentCommit();
   #abilities: Gate['abilities'] = [];
@@ -47,10 +46,13 @@ export class BenchRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    this.#modelFolder = join(resolve(options.scratch), `${options.settings.shape}-random-bf16`);
   }
 
-  /** Finds the peers, writes the model folder, and checks our own products. Throws ERR_BENCHMARK, ERR_USAGE. */
+  #modelFolder({ shape }: BenchSettings): string {
+    return join(resolve(this.#options.scratch), `${shape}-random-bf16`);
+  }
+
+  /** Finds the peers and checks our own products. Throws ERR_BENCHMARK, ERR_USAGE. */
   async prepare(): Promise<void> {
     const { peers, peerChoices, settings, signal } = this.#options;
     if (peers !== undefined) {
@@ -60,7 +62,6 @@ export class BenchRun {
     }
     if (this.#cores(settings.threads) === undefined)
       this.#options.note('taskset was not found: processes are not pinned to cores, and the records say so');
-    await this.#ours({ kind: 'write model' }, settings);
     await requireOwnProducts({ settings, askOurs: this.#askOurs });
   }
 
@@ -72,7 +73,10 @@ export class BenchRun {
 
   async #record(workload: WorkloadName, benchCase: BenchCase): Promise<BenchRecord> {
     const { trials, repeats, note } = this.#options;
-    const settings = { ...this.#options.settings, threads: benchCase.threads ?? this.#options.settings.threads };
+    const given = this.#options.settings;
+    const { threads = given.threads, shape = given.shape } = benchCase;
+    const settings = { ...given, threads, shape };
+    await this.#ours({ kind: 'write model' }, settings);
     const { timed, refused } = await this.#peerSides(benchCase, settings);
     const ours: Side = { name: OURS, run: () => this.#ownTrial(workload, benchCase, settings) };
     const best = (): Peak => this.#best.get(settings.threads) as Peak;
@@ -131,7 +135,7 @@ export class BenchRun {
     const cores = this.#cores(settings.threads);
     return {
       executable: peers,
-      modelFolder: this.#modelFolder,
+      modelFolder: this.#modelFolder(settings),
       threads,
       cores,
       timeoutSeconds: peerTimeoutSeconds,
@@ -164,7 +168,7 @@ export class BenchRun {
   /** Runs a task in a process of ours. Throws ERR_BENCHMARK where it fails. */
   async #ours(task: TrialRequest['task'], settings: BenchSettings): Promise<Record<string, unknown>> {
     const { device, signal } = this.#options;
-    const request: TrialRequest = { device, settings, modelFolder: this.#modelFolder, task };
+    const request: TrialRequest = { device, settings, modelFolder: this.#modelFolder(settings), task };
     const { status, stdout, stderr } = await runProcess({
       command: [process.execPath, process.argv[1] as string, 'bench', '--trial'],
       input: request,

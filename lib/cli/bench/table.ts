@@ -21,6 +21,13 @@ const gigabytes = (bytes: number | undefined): string => (bytes === undefined ? 
 const trialCount = ({ runs, trials }: Pick<BenchRecord, 'runs' | 'trials'>): string =>
   runs === trials.length ? `${runs}` : `${runs} of ${trials.length}`;
 
+const shares = (record: BenchRecord): string[] => [
+  (record.flops / record.secondsMedian / 1e9).toFixed(1),
+  (record.bytes / record.secondsMedian / 1e9).toFixed(1),
+  percent(record.fractionOfPeak),
+  percent(record.fractionOfFloor),
+];
+
 function ourRow(record: BenchRecord): string[] {
   return [
     record.benchmark,
@@ -30,10 +37,7 @@ function ourRow(record: BenchRecord): string[] {
     formatSeconds(record.secondsMin),
     formatSeconds(record.secondsMax),
     record.tokensPerSecond?.toFixed(1) ?? '',
-    (record.flops / record.secondsMedian / 1e9).toFixed(1),
-    (record.bytes / record.secondsMedian / 1e9).toFixed(1),
-    percent(record.fractionOfPeak),
-    percent(record.fractionOfFloor),
+    ...(record.floorSeconds > 0 ? shares(record) : ['', '', '', '']),
     gigabytes(record.peakResidentBytes),
     '',
   ];
@@ -61,11 +65,29 @@ function peerRow(peer: PeerRecord): string[] {
 
 /** What cannot be read off a row: why a peer has no time, and what its time stands for. */
 function notes(record: BenchRecord): string[] {
+  return [...ownNotes(record), ...peerNotes(record)].map((note) => `${record.benchmark}, ${note}`);
+}
+
+function ownNotes({ exponent, exponentOfUpperHalf, details, disturbed, trials }: BenchRecord): string[] {
+  const { packageBytes, addonBytes } = details;
+  const size = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
+  return [
+    ...(disturbed > 0 ? [`winnow: ${disturbed} of ${trials.length} trials disturbed`] : []),
+    ...(exponent === undefined
+      ? []
+      : [`seconds = a tokens^b: b = ${exponent.toFixed(2)}, of the upper half ${exponentOfUpperHalf?.toFixed(2)}`]),
+    ...(packageBytes === undefined || addonBytes === undefined
+      ? []
+      : [`package ${size(packageBytes)} unpacked, addon ${size(addonBytes)}`]),
+  ];
+}
+
+function peerNotes(record: BenchRecord): string[] {
   return record.peers.flatMap((peer) => {
-    if (peer.status !== 'done') return [`${record.benchmark}, ${peer.peer}: ${peer.status}: ${peer.reason}`];
+    if (peer.status !== 'done') return [`${peer.peer}: ${peer.status}: ${peer.reason}`];
     const scaled = peer.scale === 1 ? [] : [`given less work, its time is multiplied by ${peer.scale}`];
     const greedy = peer.sampling === 'greedy' ? ['greedy: it does not sample'] : [];
-    return [...scaled, ...greedy].map((note) => `${record.benchmark}, ${peer.peer}: ${note}`);
+    return [...scaled, ...greedy].map((note) => `${peer.peer}: ${note}`);
   });
 }
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
+import { writeFileAtomic } from '../../data/atomic-file.js';
 import { WinnowError } from '../../errors.js';
+import { growthPlot } from '../bench/growth.js';
 import type { BenchRecord } from '../bench/record.js';
 import { BenchRun } from '../bench/run.js';
 import { type BenchShape, benchShapes } from '../bench/shapes.js';
@@ -29,6 +31,7 @@ interface BenchOptions extends EngineOptions {
   readonly peerTimeout: number;
   readonly scratch: string;
   readonly output?: string;
+  readonly plot?: string;
   readonly trial: boolean;
 }
 
@@ -55,6 +58,7 @@ export function registerBench(program: Command, context: CommandContext): void {
     .option('--peer <name[:dtype]>', 'one of the peers; may be given again; default: all', collect, [])
     .option('--peer-timeout <seconds>', 'a trial of a peer that takes longer has failed', integerFrom(1), 900)
     .option('--scratch <dir>', 'keeps the model folder that all sides read', join(tmpdir(), 'winnow-bench'))
+    .option('--plot <file>', 'of growth; default: growth.svg in the scratch folder')
     .option('--output <file>', 'appends each record as soon as it is made')
     .addOption(new Option('--trial', 'one task, read from the standard input as JSON').hideHelp());
   addEngineOptions(command).action((given: readonly string[], options: BenchOptions) =>
@@ -101,7 +105,17 @@ async function printRecords(names: readonly WorkloadName[], options: BenchOption
     if (options.json) await writeStdout(line);
     else process.stderr.write(recordTable([record]));
   }
+  await writePlot(records, options.plot ?? join(options.scratch, 'growth.svg'));
   if (!options.json) await writeStdout(forPeople(records));
+}
+
+async function writePlot(records: readonly BenchRecord[], path: string): Promise<void> {
+  const lines = records.flatMap(({ benchmark, points }) =>
+    points === undefined ? [] : [{ name: benchmark.replace('growth with ', ''), points }],
+  );
+  if (lines.length === 0) return;
+  await writeFileAtomic(path, [growthPlot(lines, 'Cost of GRPO steps and rankings')]);
+  process.stderr.write(`${path}\n`);
 }
 
 function forPeople(records: readonly BenchRecord[]): string {

@@ -73,7 +73,7 @@ export const train: Workload = (settings) => [trainCase({ sequences: 4, length: 
 const MAX_ACTIVATION_BYTES = 2 ** 33;
 
 /** One GRPO step: sample a group, accumulate its policy gradient, update. */
-async function grpoStep(model: Model, shape: GroupShape, step: number): Promise<CaseResult> {
+export async function grpoStep(model: Model, shape: GroupShape, step: number): Promise<CaseResult> {
   const { group, prompt, completion } = shape;
   const [tokens] = tokenLists(1, prompt, model.config.vocabulary) as [Int32Array];
   const started = performance.now();
@@ -95,6 +95,8 @@ async function grpoStep(model: Model, shape: GroupShape, step: number): Promise<
     model.accumulateGradients({
       sequences: completions.map((c) => Int32Array.from([...tokens, ...c.tokens])),
       kind: 'policy_gradient',
+      // The group in one pass, whatever its size: split, its prompt would be computed once a part.
+      maxBatchTokens: prompt + group * completion,
       weight: afterPrompt(() => 1 / (group * completion)),
       advantage: afterPrompt((row) => (row % 2 === 0 ? 1 : -1)),
       oldLogprob: afterPrompt((row, i) => completions[row]?.logprobs[i] ?? Number.NaN),
