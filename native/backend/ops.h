@@ -187,7 +187,6 @@ struct Ops {
   double (*squared_norm)(Context&, View x);  // fixed order, whatever the number of threads
   // AdamW (Loshchilov & Hutter 2019): value, moment1, moment2 in place; gradient read. All same size.
   void (*adamw)(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options);
-  // The three below may be null: a backend without them trains with moments and masters in f32 alone.
   // The same with moments in 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"):
   // they are read, stepped and used as f32, and rounded to the nearest code of the block's new scale.
   void (*adamw_8bit)(Context&, View value, QuantisedMoments moments, View gradient, AdamwOptions options);

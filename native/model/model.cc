@@ -179,10 +179,6 @@ void Model::pack() {
 
 void Model::enable_training(const TrainingForms& forms) {
   if (state_->trains) return;
-  const bool has_forms = (forms.moments == MomentForm::kF32 || state_->ops.adamw_8bit) &&
-                         (forms.masters == MasterForm::kF32 || state_->ops.pack_master);
-  WINNOW_CHECK(has_forms, "ERR_OPTION", "the backend has neither 8-bit moments nor split masters",
-               "moments and masters in f32", state_->ops.name);
   TrainingForms own = forms;
   if (state_->adapter) own.masters = MasterForm::kF32;  // an adapter's values are read as they are
   TrainingBytes total{};

@@ -83,13 +83,14 @@ describe('a run with an adapter', () => {
     expect(readFileSync(join(base, 'model.safetensors')).equals(before)).toBe(true);
   });
 
-  for (const [name, model] of [
-    ['f32', { dtype: 'f32' }],
-    ['bf16', { dtype: 'bf16' }],
-    ['dropout', { lora: { ...lora, dropout: 0.2 } }],
-  ] as [string, Partial<Model>][]) {
+  for (const [name, model, change] of [
+    ['f32', { dtype: 'f32' }, {}],
+    ['bf16', { dtype: 'bf16' }, {}],
+    ['dropout', { lora: { ...lora, dropout: 0.2 } }, {}],
+    ['8-bit moments', { dtype: 'bf16' }, { optimizer: { moments: '8bit' } }],
+  ] as [string, Partial<Model>, Partial<TrainConfig>][]) {
     it(`ends in the same bytes when it is resumed, ${name}`, async () => {
-      const [straight, resumed] = [newRun(model), newRun(model)];
+      const [straight, resumed] = [newRun(model, change), newRun(model, change)];
       await train(straight);
       await stopAfter(resumed, 4);
       await stopAfter(resumed, 9, { resume: true });
