@@ -1,6 +1,6 @@
 // Learning curves of several runs as one SVG file and a Markdown table: a line a variant, the mean over its seeds, and a band
 // from the least to the greatest.
-//   node scripts/learning-curves.mjs --output FILE.svg [--measure mrr] [--from-step N] [--samples-per-step N] [--title T] NAME=RUN,RUN,...
+//   node scripts/learning-curves.mjs --output FILE.svg [--measure mrr] [--from-step N] [--samples-per-step N] [--title T] [--range 50,100] NAME=RUN,RUN,...
 // RUN is a run folder with metrics.jsonl; its evaluations from --from-step on are the points.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,15 @@ const margin = { left: 56, right: 190, top: 40, bottom: 48 };
 // Told apart by those who see no red or green too (Okabe and Ito).
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#555555'];
 
+const colourOf = (index) => colours[index % colours.length];
+
 /** Steps and means of the model's evaluations in one run; chance beside them. */
 function readRun(folder, measure, fromStep) {
   const lines = readFileSync(join(folder, 'metrics.jsonl'), 'utf8').trim().split('\n').map(JSON.parse);
   const evaluations = lines.filter(({ type, measures }) => type === 'evaluation' && measures[measure] !== undefined);
   const points = new Map(
     evaluations
-      .filter(({ kind, step }) => kind === 'model' && step >= fromStep)
+      .filter(({ kind, step }) => kind !== 'baseline' && step >= fromStep)
       .map(({ step, measures }) => [step - fromStep, 100 * measures[measure].mean]),
   );
   if (points.size === 0) throw new ToolError(`${folder} has no evaluation of the model from step ${fromStep} on`);
@@ -45,13 +47,16 @@ function summarise(name, runs) {
 
 const escapeText = (text) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-function axes(x, y, lastStep, samplesPerStep, measure, title) {
+function axes(x, y, lastStep, { samplesPerStep, measure, title, range }) {
   const text = (left, top, anchor, words) => `<text x="${left}" y="${top}" text-anchor="${anchor}">${words}</text>`;
-  const rows = [0, 20, 40, 60, 80, 100].map(
-    (value) =>
-      `<line x1="${x(0)}" x2="${x(lastStep)}" y1="${y(value)}" y2="${y(value)}" stroke="#ddd"/>` +
-      text(x(0) - 8, y(value) + 4, 'end', value),
-  );
+  const [low, high] = range;
+  const rows = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    .map((share) => low + share * (high - low))
+    .map(
+      (value) =>
+        `<line x1="${x(0)}" x2="${x(lastStep)}" y1="${y(value)}" y2="${y(value)}" stroke="#ddd"/>` +
+        text(x(0) - 8, y(value) + 4, 'end', value),
+    );
   const columns = [0, 0.25, 0.5, 0.75, 1].map((share) =>
     text(x(lastStep * share), height - margin.bottom + 18, 'middle', Math.round(lastStep * share * samplesPerStep)),
   );
@@ -65,13 +70,16 @@ function axes(x, y, lastStep, samplesPerStep, measure, title) {
   ];
 }
 
-function drawVariant({ name, curve }, index, x, y, labelY) {
-  const colour = colours[index % colours.length];
+function drawBand({ curve }, index, x, y) {
   const forth = curve.map(({ step, high }) => `${x(step)},${y(high)}`);
   const back = curve.toReversed().map(({ step, low }) => `${x(step)},${y(low)}`);
+  return `<polygon points="${[...forth, ...back].join(' ')}" fill="${colourOf(index)}" opacity="0.12"/>`;
+}
+
+function drawLine({ name, curve }, index, x, y, labelY) {
+  const colour = colourOf(index);
   const line = curve.map(({ step, mean }) => `${x(step)},${y(mean)}`);
   return [
-    `<polygon points="${[...forth, ...back].join(' ')}" fill="${colour}" opacity="0.15"/>`,
     `<polyline points="${line.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`,
     ...curve.map(({ step, mean }) => `<circle cx="${x(step)}" cy="${y(mean)}" r="2.5" fill="${colour}"/>`),
     `<text x="${width - margin.right + 12}" y="${labelY}" fill="${colour}">${escapeText(name)}</text>`,
@@ -88,11 +96,13 @@ function labelHeights(variants, y) {
   return heights;
 }
 
-function draw(variants, chance, { samplesPerStep, measure, title }) {
+function draw(variants, chance, form) {
+  const [low, high] = form.range;
   const lastStep = Math.max(...variants.flatMap(({ curve }) => curve.map(({ step }) => step)));
   const round = (value) => Math.round(value * 10) / 10;
   const x = (step) => round(margin.left + ((width - margin.left - margin.right) * step) / lastStep);
-  const y = (value) => round(height - margin.bottom - ((height - margin.top - margin.bottom) * value) / 100);
+  const y = (value) =>
+    round(height - margin.bottom - ((height - margin.top - margin.bottom) * (value - low)) / (high - low));
   const heights = labelHeights(variants, y);
   const chanceLine =
     `<line x1="${x(0)}" x2="${x(lastStep)}" y1="${y(chance)}" y2="${y(chance)}" stroke="#333" stroke-dasharray="5 4"/>` +
@@ -100,9 +110,10 @@ function draw(variants, chance, { samplesPerStep, measure, title }) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${width}" height="${height}" fill="white"/>`,
-    ...axes(x, y, lastStep, samplesPerStep, measure, title),
-    chance === undefined ? '' : chanceLine,
-    ...variants.flatMap((variant, index) => drawVariant(variant, index, x, y, heights[index])),
+    ...axes(x, y, lastStep, form),
+    chance === undefined || chance < low ? '' : chanceLine,
+    ...variants.map((variant, index) => drawBand(variant, index, x, y)),
+    ...variants.flatMap((variant, index) => drawLine(variant, index, x, y, heights[index])),
     '</svg>\n',
   ].join('\n');
 }
@@ -126,6 +137,7 @@ await runMain(async (args) => {
       'from-step': { type: 'string', default: '0' },
       'samples-per-step': { type: 'string', default: '1' },
       title: { type: 'string', default: 'Learning curves' },
+      range: { type: 'string', default: '0,100' },
     },
   });
   if (values.output === undefined || positionals.length === 0)
@@ -143,7 +155,12 @@ await runMain(async (args) => {
   const chance = chances.length === 0 ? undefined : chances.reduce((sum, value) => sum + value, 0) / chances.length;
   writeFileSync(
     values.output,
-    draw(variants, chance, { samplesPerStep: Number(values['samples-per-step']), measure, title }),
+    draw(variants, chance, {
+      samplesPerStep: Number(values['samples-per-step']),
+      measure,
+      title,
+      range: values.range.split(',').map(Number),
+    }),
   );
   console.log(table(variants));
 });

@@ -46,6 +46,7 @@ describe('scripts/compare-algorithms.mjs', () => {
       expect(figure).toContain(`>${name}<`);
       expect(first.some((row) => row.startsWith(`| ${name} |`))).toBe(true);
     }
+    expect(figure.match(/<circle /g), 'the start, an evaluation on the way, the end').toHaveLength(6 * 3);
     const metrics = readFileSync(join(output, 'ppo-7', 'metrics.jsonl'), 'utf8');
     expect(metrics.split('\n').filter((line) => line.includes('"kind":"ppo"'))).toHaveLength(2);
     expect(table(compare(config, output))).toEqual(first);
