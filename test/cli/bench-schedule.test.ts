@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { type Attempt, interleave, isDisturbed, keepTrials, type TrialRun } from '../../lib/cli/bench/schedule.js';
+import {
+  type Attempt,
+  interleave,
+  isDisturbed,
+  keepTrials,
+  runLimits,
+  type TrialRun,
+} from '../../lib/cli/bench/schedule.js';
 
 const quiet = { flopsPerSecond: 100, bytesPerSecond: 10 };
 const busy = { flopsPerSecond: 80, bytesPerSecond: 10 };
@@ -51,11 +58,18 @@ test('a disturbed trial is a round more for all, and no more than the repeats', 
   expect(await interleave({ ...always, trials: 2, repeats: 3 })).toHaveLength(5);
 });
 
-test('a limit a tenth below the best is still quiet, and either limit counts', () => {
+test('a little below the limits of the run is still quiet, and either limit counts', () => {
   const at = (flopsPerSecond: number, bytesPerSecond: number) => ({ flopsPerSecond, bytesPerSecond });
-  expect(isDisturbed({ before: at(90, 9), after: quiet }, quiet)).toBe(false);
+  expect(isDisturbed({ before: at(90, 8), after: quiet }, quiet)).toBe(false);
   expect(isDisturbed({ before: at(89, 10), after: quiet }, quiet)).toBe(true);
-  expect(isDisturbed({ before: quiet, after: at(100, 8.9) }, quiet)).toBe(true);
+  expect(isDisturbed({ before: quiet, after: at(100, 7.9) }, quiet)).toBe(true);
+});
+
+test('the limits of a run are those that most measurements come near, not a single high one', () => {
+  const at = (bytesPerSecond: number) => ({ flopsPerSecond: 1, bytesPerSecond });
+  expect(runLimits([33, 27, 44, 33, 32].map(at)).bytesPerSecond).toBe(33);
+  expect(runLimits([27, 33].map(at)).bytesPerSecond).toBe(33);
+  expect(runLimits([at(27)])).toEqual(at(27));
 });
 
 test('figures rest on the undisturbed trials where there are three of them, else on all', () => {

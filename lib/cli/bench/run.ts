@@ -10,7 +10,7 @@ import { checkPeer, type Gate, requireOwnProducts, type Verdict } from './gate.j
 import { choosePeers, listPeers, type PeerChoice, type PeerRunner, peerName, runPeer } from './peers.js';
 import { coresToPin, lastJsonLine, lastWords, runProcess } from './processes.js';
 import { type BenchRecord, currentCommit, makeRecord, type PeerRecord, type TimedPeer } from './record.js';
-import { type Attempt, interleave, isDisturbed, type Side, type TrialRun } from './schedule.js';
+import { type Attempt, interleave, isDisturbed, runLimits, type Side, type TrialRun } from './schedule.js';
 import type { CaseReply, LimitsReply, TrialRequest } from './trial.js';
 import { type WorkloadName, workloads } from './workloads/index.js';
 
@@ -41,8 +41,8 @@ export class BenchRun {
   readonly #commit = currentCommit();
   #abilities: Gate['abilities'] = [];
   #choices: readonly PeerChoice[] = [];
-  /** The best of the run so far, by threads. */
-  readonly #best = new Map<number, Peak>();
+  /** All that were measured, by threads. */
+  readonly #limits = new Map<number, Peak[]>();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -79,7 +79,7 @@ export class BenchRun {
     await this.#ours({ kind: 'write model' }, settings);
     const { timed, refused } = await this.#peerSides(benchCase, settings);
     const ours: Side = { name: OURS, run: () => this.#ownTrial(workload, benchCase, settings) };
-    const best = (): Peak => this.#best.get(settings.threads) as Peak;
+    const best = (): Peak => runLimits(this.#limits.get(settings.threads) as Peak[]);
     const runs = await interleave({
       sides: [ours, ...timed.map(({ side }) => side)],
       trials,
@@ -152,11 +152,7 @@ export class BenchRun {
 
   async #measureLimits(settings: BenchSettings): Promise<Peak> {
     const { peak } = (await this.#ours({ kind: 'limits' }, settings)) as unknown as LimitsReply;
-    const known = this.#best.get(settings.threads) ?? peak;
-    this.#best.set(settings.threads, {
-      flopsPerSecond: Math.max(known.flopsPerSecond, peak.flopsPerSecond),
-      bytesPerSecond: Math.max(known.bytesPerSecond, peak.bytesPerSecond),
-    });
+    this.#limits.set(settings.threads, [...(this.#limits.get(settings.threads) ?? []), peak]);
     return peak;
   }
 
@@ -193,5 +189,11 @@ function trialLine(name: string, run: TrialRun, best: Peak): string {
     attempt.kind === 'done'
       ? `${attempt.seconds.map((value) => value.toPrecision(4)).join(', ')} s`
       : `${attempt.kind}: ${attempt.reason}`;
-  return `${name}, round ${round}, ${side}: ${what}${isDisturbed(run, best) ? ' (disturbed: the limits fell)' : ''}`;
+  return `${name}, round ${round}, ${side}: ${what}${isDisturbed(run, best) ? ` (disturbed: ${limitsLine(run, best)})` : ''}`;
+}
+
+function limitsLine({ before, after }: TrialRun, best: Peak): string {
+  const least = (of: keyof Peak): number => Math.min(before[of], after[of]) / 1e9;
+  const flops = `${least('flopsPerSecond').toFixed(1)} of ${(best.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s`;
+  return `${flops}, ${least('bytesPerSecond').toFixed(1)} of ${(best.bytesPerSecond / 1e9).toFixed(1)} GB/s`;
 }

@@ -31,17 +31,26 @@ export interface Schedule {
   /** At most so many rounds more, in place of disturbed ones. */
   readonly repeats: number;
   readonly measureLimits: () => Promise<Peak>;
-  /** The best limits of the whole run so far. */
+  /** The limits of the whole run so far: `runLimits`. */
   readonly best: () => Peak;
   readonly onTrial?: (run: TrialRun) => void;
 }
 
-/** A machine whose limits fall below this share of the run's best is doing something else. */
-export const QUIET_SHARE = 0.9;
+/** A machine whose limits fall below these shares of the run's is doing something else. Reading scatters more than arithmetic. */
+const QUIET_SHARE: Readonly<Record<keyof Peak, number>> = { flopsPerSecond: 0.9, bytesPerSecond: 0.8 };
 
 export function isDisturbed({ before, after }: Pick<TrialRun, 'before' | 'after'>, best: Peak): boolean {
-  const least = (of: keyof Peak): number => Math.min(before[of], after[of]) / best[of];
-  return Math.min(least('flopsPerSecond'), least('bytesPerSecond')) < QUIET_SHARE;
+  const fell = (of: keyof Peak): boolean => Math.min(before[of], after[of]) < QUIET_SHARE[of] * best[of];
+  return fell('flopsPerSecond') || fell('bytesPerSecond');
+}
+
+/** The upper quartile of each limit: other load can only lower one, and a single measurement far above the others does not count. */
+export function runLimits(measured: readonly Peak[]): Peak {
+  const quartile = (of: keyof Peak): number => {
+    const sorted = measured.map((peak) => peak[of]).sort((a, b) => b - a);
+    return sorted[Math.floor(sorted.length / 4)] as number;
+  };
+  return { flopsPerSecond: quartile('flopsPerSecond'), bytesPerSecond: quartile('bytesPerSecond') };
 }
 
 /**
