@@ -1,5 +1,19 @@
 import type { NativeModelConfig } from '../../native/index.js';
 
+const kQwen2 = {
+  normEpsilon: 1e-6,
+  qkvBias: true,
+  outputBias: false,
+  qkNorm: false,
+  tiedHead: true,
+  ropeTheta: 1e6,
+  ropeScaling: 'none',
+  ropeFactor: 1,
+  ropeLowFrequency: 1,
+  ropeHighFrequency: 4,
+  ropeOriginalPositions: 0,
+} as const;
+
 /** Decoders that the benchmarks run, with random weights: speed does not depend on the values. */
 export const benchShapes = {
   /** config.json of Qwen2.5-0.5B; the context is cut to what the benchmarks need. */
@@ -12,17 +26,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 64,
     maxPositions: 4096,
-    normEpsilon: 1e-6,
-    qkvBias: true,
-    outputBias: false,
-    qkNorm: false,
-    tiedHead: true,
-    ropeTheta: 1e6,
-    ropeScaling: 'none',
-    ropeFactor: 1,
-    ropeLowFrequency: 1,
-    ropeHighFrequency: 4,
-    ropeOriginalPositions: 0,
+    ...kQwen2,
   },
   /** Small enough to vary sizes over two decades in minutes. */
   small: {
@@ -34,17 +38,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 64,
     maxPositions: 8192,
-    normEpsilon: 1e-6,
-    qkvBias: true,
-    outputBias: false,
-    qkNorm: false,
-    tiedHead: true,
-    ropeTheta: 1e6,
-    ropeScaling: 'none',
-    ropeFactor: 1,
-    ropeLowFrequency: 1,
-    ropeHighFrequency: 4,
-    ropeOriginalPositions: 0,
+    ...kQwen2,
   },
   /** Seconds in all, for tests of the harness. */
   tiny: {
@@ -56,17 +50,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 16,
     maxPositions: 2048,
-    normEpsilon: 1e-6,
-    qkvBias: true,
-    outputBias: false,
-    qkNorm: false,
-    tiedHead: true,
-    ropeTheta: 1e6,
-    ropeScaling: 'none',
-    ropeFactor: 1,
-    ropeLowFrequency: 1,
-    ropeHighFrequency: 4,
-    ropeOriginalPositions: 0,
+    ...kQwen2,
   },
 } as const satisfies Record<string, NativeModelConfig>;
 
