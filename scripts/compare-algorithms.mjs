@@ -30,9 +30,13 @@ function variantsOf(stages) {
 
 const slug = (name) => name.toLowerCase().replace(/[^a-z]+/g, '-');
 
+function settingsOf(config, seed) {
+  return withPreset(parse(readFileSync(config, 'utf8').replaceAll('{seed}', String(seed))));
+}
+
 /** The settings of a run, written for `winnow train`; undefined as `stage`: the warm-up alone. */
 function writeConfig(options, seed, name, stage) {
-  const settings = withPreset(parse(readFileSync(options.config, 'utf8').replaceAll('{seed}', String(seed))));
+  const settings = settingsOf(options.config, seed);
   const before = settings.stages.slice(0, -1);
   if (before.length === 0) throw new ToolError('the configuration needs a stage before the last one: the warm-up');
   const output = join(options.output, `${slug(name)}-${seed}`);
@@ -98,7 +102,7 @@ await runMain(async (args) => {
   const options = { config, output: values.output, evaluateEvery: Number(values['evaluate-every']) };
   const seeds = values.seeds.split(',').map(Number);
   mkdirSync(options.output, { recursive: true });
-  const { stages } = withPreset(parse(readFileSync(config, 'utf8')));
+  const { stages } = settingsOf(config, seeds[0]);
   const variants = Object.entries(variantsOf(stages));
   const warm = new Map(seeds.map((seed) => [seed, writeConfig(options, seed, 'warm-up')]));
   await inLanes(

@@ -1,10 +1,26 @@
-// Shape checks of the optimizer's operations, shared by the backends.
+// Checks of what the optimizer's operations are given, shared by the backends.
 #pragma once
+
+#include <string>
 
 #include "backend/ops.h"
 #include "backend/shapes.h"
 
 namespace winnow {
+
+inline void require_step(const char* op, const AdamwOptions& options) {
+  WINNOW_CHECK(options.step >= 1, "ERR_OPTION", std::string("[") + op + "] step does not fit", "step >= 1",
+               std::to_string(options.step));
+}
+
+inline void require_f32_moments(const char* op, const View& value, const View& moment1, const View& moment2,
+                                const View& gradient) {
+  const int64_t rows = value.rows(), cols = value.cols();
+  require_shape(op, "value", value, rows, cols);
+  require_shape(op, "moment1", moment1, rows, cols);
+  require_shape(op, "moment2", moment2, rows, cols);
+  require_shape(op, "gradient", gradient, rows, cols);
+}
 
 inline void require_moments(const char* op, const View& value, const QuantisedMoments& moments,
                             const View& gradient) {

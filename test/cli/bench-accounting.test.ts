@@ -12,6 +12,7 @@ import {
 } from '../../lib/cli/bench/accounting.js';
 import { benchShapes } from '../../lib/cli/bench/shapes.js';
 import { median, spread } from '../../lib/cli/bench/statistics.js';
+import { smallDecoder } from './small-decoder.js';
 
 const qwen = benchShapes['qwen2.5-0.5b'];
 
@@ -22,16 +23,7 @@ test('the decoder has the published size: 357.8 M in the layers, 0.494 G in all'
 
 test('work of one tiny decoder, by hand', () => {
   // Two heads of 8 on width 8: q and o 2 x 8 x 16, k and v 2 x 8 x 8, feed-forward 3 x 8 x 4.
-  const config = {
-    ...benchShapes.tiny,
-    vocabulary: 10,
-    width: 8,
-    feedForward: 4,
-    layers: 1,
-    heads: 2,
-    kvHeads: 1,
-    headDim: 8,
-  };
+  const config = smallDecoder;
   expect(bodyWeights(config)).toBe(256 + 128 + 96);
   expect(gemmWork(3, 5, 7, 'bf16')).toEqual({ flops: 210, bytes: 70 });
   // Three tokens see 1 + 2 + 3 keys at 4 x 2 x 8 FLOPs; the head once.

@@ -3,7 +3,7 @@ import { decodeWork } from '../../lib/cli/bench/accounting.js';
 import { exclusionComputedTokens, exclusionPhases } from '../../lib/cli/bench/accounting-exclusion.js';
 import { growthExponent, growthPlot } from '../../lib/cli/bench/growth.js';
 import { profile } from '../../lib/cli/bench/record.js';
-import { benchShapes } from '../../lib/cli/bench/shapes.js';
+import { smallDecoder } from './small-decoder.js';
 
 const law = (exponent: number, tokens: readonly number[]) =>
   tokens.map((n) => ({ value: n, tokens: n, seconds: 0.25 * n ** exponent }));
@@ -36,16 +36,7 @@ test('a plot whose lines have the slope of their law', () => {
 });
 
 test('the work of an exclusion, by hand', () => {
-  const config = {
-    ...benchShapes.tiny,
-    vocabulary: 10,
-    width: 8,
-    feedForward: 4,
-    layers: 1,
-    heads: 2,
-    kvHeads: 1,
-    headDim: 8,
-  };
+  const config = smallDecoder;
   const shape = { queries: 2, candidates: 3, shared: 2, prefix: 5, candidateTokens: 4, suffix: 1, answerTokens: 3 };
   // Steps with 3 and 2 candidates: 13 and 9 tokens after the prefix; 3 own tokens of it, 2 shared by both queries.
   expect(exclusionComputedTokens(shape)).toBe(2 + 2 * (3 + 13 + 9));

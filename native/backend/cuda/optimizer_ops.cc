@@ -39,13 +39,8 @@ AdamwFactors adamw_factors(const AdamwOptions& options) {
 }  // namespace
 
 void adamw(Context& context, View value, View moment1, View moment2, View gradient, AdamwOptions options) {
-  const int64_t rows = value.rows(), cols = value.cols();
-  require_shape("adamw", "value", value, rows, cols);
-  require_shape("adamw", "moment1", moment1, rows, cols);
-  require_shape("adamw", "moment2", moment2, rows, cols);
-  require_shape("adamw", "gradient", gradient, rows, cols);
-  WINNOW_CHECK(options.step >= 1, "ERR_OPTION", "[adamw] step does not fit", "step >= 1",
-               std::to_string(options.step));
+  require_f32_moments("adamw", value, moment1, moment2, gradient);
+  require_step("adamw", options);
   const AdamwFactors factors = adamw_factors(options);
   call(context, [&](const Table& table, Device* device) {
     return table.adamw(device, value.as<float>(), moment1.as<float>(), moment2.as<float>(),
@@ -55,8 +50,7 @@ void adamw(Context& context, View value, View moment1, View moment2, View gradie
 
 void adamw_8bit(Context& context, View value, QuantisedMoments moments, View gradient, AdamwOptions options) {
   require_moments("adamw_8bit", value, moments, gradient);
-  WINNOW_CHECK(options.step >= 1, "ERR_OPTION", "[adamw_8bit] step does not fit", "step >= 1",
-               std::to_string(options.step));
+  require_step("adamw_8bit", options);
   const AdamwFactors factors = adamw_factors(options);
   const Moments own{moments.codes1.as<uint8_t>(), moments.scales1.as<float>(), moments.codes2.as<uint8_t>(),
                     moments.scales2.as<float>()};

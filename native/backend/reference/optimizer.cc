@@ -2,8 +2,7 @@
 //   g = gradient * gradient_scale     m = beta1 m + (1 - beta1) g     v = beta2 v + (1 - beta2) g^2
 //   value = value (1 - lr decay) - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
 // squared_norm = sum of x^2.
-#include <utility>
-
+#include "backend/optimizer_shapes.h"
 #include "backend/reference/adamw.h"
 #include "backend/reference/reference.h"
 
@@ -17,10 +16,7 @@ double squared_norm(Context&, View x) {
 }
 
 void adamw(Context&, View value, View moment1, View moment2, View gradient, AdamwOptions options) {
-  const int64_t rows = value.rows(), cols = value.cols();
-  for (const auto& [argument, view] :
-       {std::pair("value", value), {"moment1", moment1}, {"moment2", moment2}, {"gradient", gradient}})
-    require_shape("adamw", argument, view, rows, cols);
+  require_f32_moments("adamw", value, moment1, moment2, gradient);
   const AdamwFactors f(options);
   for (int64_t i = 0; i < value.size(); ++i) {
     const double g = static_cast<double>(at(gradient, i)) * f.gradient_scale;
