@@ -25,9 +25,10 @@ KeyValueStore& PrefixCache::begin(int64_t blocks, int64_t kept) {
                    "lower max_batch, max_kv_bytes or max_prefix_bytes");
     store_ = std::make_unique<KeyValueStore>(context_, ops_, config_, blocks + kept);
   }
-  ++call_;
+  places_.clear();
+  unused_holds_.clear();
+  for (Node& each : nodes_) each.holds = 0;
   most_blocks_ = kept;
-  for (Node& each : nodes_) each.lower_half = -1;
   while (kept_blocks_ > most_blocks_ && evict_one()) {
   }
   return *store_;
@@ -37,7 +38,9 @@ void PrefixCache::clear() {
   for (const Node& each : nodes_) give_back_blocks(each);
   nodes_.clear();
   roots_.clear();
-  unused_.clear();
+  unused_nodes_.clear();
+  places_.clear();
+  unused_holds_.clear();
 }
 
 void PrefixCache::give_back_blocks(const Node& from) {
@@ -53,45 +56,67 @@ int32_t PrefixCache::child_with(int32_t parent, int32_t token) {
   return -1;
 }
 
-// The node that holds the cursor's place now: a split may have moved it.
-PrefixCursor PrefixCache::resolve(PrefixCursor cursor) const {
-  while (cursor.node >= 0 && cursor.position > node(cursor.node).end())
-    cursor.node = node(cursor.node).lower_half;
-  return cursor;
+PrefixCache::Place PrefixCache::place(PrefixHold hold) const {
+  if (hold == kNoPrefix) return {};
+  WINNOW_DCHECK(places_[static_cast<size_t>(hold)].held);
+  return places_[static_cast<size_t>(hold)];
 }
 
-PrefixCursor PrefixCache::match(PrefixCursor from, std::span<const int32_t> tokens) {
-  PrefixCursor cursor = resolve(from);
-  for (size_t i = 0; i < tokens.size();) {
-    if (cursor.node < 0 || cursor.position == node(cursor.node).end()) {
-      const int32_t child = child_with(cursor.node, tokens[i]);
-      if (child < 0) break;
-      cursor.node = child;
-    }
-    Node& here = node(cursor.node);
-    if (here.tokens[static_cast<size_t>(cursor.position - here.position)] != tokens[i]) break;
-    here.last_call = call_;
-    ++cursor.position;
-    ++i;
+PrefixHold PrefixCache::hold(int32_t index, int32_t position) {
+  if (index < 0) return kNoPrefix;
+  ++node(index).holds;
+  node(index).last_use = ++uses_;
+  const Place fresh{index, position, true};
+  if (unused_holds_.empty()) {
+    places_.push_back(fresh);
+    return static_cast<PrefixHold>(places_.size()) - 1;
   }
-  return cursor;
+  const PrefixHold hold = unused_holds_.back();
+  unused_holds_.pop_back();
+  places_[static_cast<size_t>(hold)] = fresh;
+  return hold;
 }
 
-std::vector<KeyRun> PrefixCache::runs(PrefixCursor to) const {
-  to = resolve(to);
+void PrefixCache::release(PrefixHold hold) {
+  if (hold == kNoPrefix) return;
+  const Place from = place(hold);
+  --node(from.node).holds;
+  for (int32_t at = from.node; at >= 0; at = node(at).parent) node(at).last_use = ++uses_;
+  places_[static_cast<size_t>(hold)].held = false;
+  unused_holds_.push_back(hold);
+}
+
+int32_t PrefixCache::position(PrefixHold hold) const { return place(hold).position; }
+
+PrefixHold PrefixCache::match(PrefixHold from, std::span<const int32_t> tokens) {
+  Place at = place(from);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (at.node < 0 || at.position == node(at.node).end()) {
+      const int32_t child = child_with(at.node, tokens[i]);
+      if (child < 0) break;
+      at.node = child;
+    }
+    const Node& here = node(at.node);
+    if (here.tokens[static_cast<size_t>(at.position - here.position)] != tokens[i]) break;
+    ++at.position;
+  }
+  return hold(at.node, at.position);
+}
+
+std::vector<KeyRun> PrefixCache::runs(PrefixHold hold, int32_t count) const {
   std::vector<int32_t> path;
-  for (int32_t at = to.node; at >= 0; at = node(at).parent) path.push_back(at);
+  for (int32_t at = place(hold).node; at >= 0; at = node(at).parent) path.push_back(at);
   std::vector<KeyRun> runs;
   for (auto at = path.rbegin(); at != path.rend(); ++at) {
     const Node& part = node(*at);
-    append_runs(runs, part.blocks, part.position, part.position, std::min(part.end(), to.position), -1);
+    append_runs(runs, part.blocks, part.position, part.position, std::min(part.end(), count), -1);
   }
   return runs;
 }
 
-std::optional<PrefixCursor> PrefixCache::adopt(PrefixCursor at, std::span<const int32_t> tokens,
-                                               BlockLease& lease) {
-  at = resolve(at);
+std::optional<PrefixHold> PrefixCache::adopt(PrefixHold after, std::span<const int32_t> tokens,
+                                             BlockLease& lease) {
+  Place at = place(after);
   const auto wanted = static_cast<int64_t>(lease.blocks().size());
   const bool inside = at.node >= 0 && at.position < node(at.node).end();
   if (inside) {
@@ -104,19 +129,19 @@ std::optional<PrefixCursor> PrefixCache::adopt(PrefixCursor at, std::span<const 
     if (!evict_one()) return std::nullopt;
   if (inside) split(at.node, at.position);
   const int32_t index =
-      add_node({at.node, at.position, {tokens.begin(), tokens.end()}, lease.hand_over(), false, call_});
+      add_node({at.node, at.position, {tokens.begin(), tokens.end()}, lease.hand_over(), false, 0});
   children_of(at.node).push_back(index);
   kept_blocks_ += wanted;
-  return PrefixCursor{index, node(index).end()};
+  return hold(index, node(index).end());
 }
 
 int32_t PrefixCache::add_node(Node fresh) {
-  if (unused_.empty()) {
+  if (unused_nodes_.empty()) {
     nodes_.push_back(std::move(fresh));
     return static_cast<int32_t>(nodes_.size()) - 1;
   }
-  const int32_t index = unused_.back();
-  unused_.pop_back();
+  const int32_t index = unused_nodes_.back();
+  unused_nodes_.pop_back();
   node(index) = std::move(fresh);
   return index;
 }
@@ -133,25 +158,30 @@ void PrefixCache::split(int32_t index, int32_t position) {
              {upper.blocks.begin() + static_cast<std::ptrdiff_t>(upper_blocks - (shares ? 1 : 0)),
               upper.blocks.end()},
              shares,
-             upper.last_call,
-             std::move(upper.children),
-             upper.lower_half};
+             upper.last_use,
+             0,
+             std::move(upper.children)};
   upper.tokens.resize(length);
   upper.blocks.resize(upper_blocks);
   upper.children.clear();
   const int32_t lower_index = add_node(std::move(lower));  // `upper` may have moved
   node(index).children.push_back(lower_index);
-  node(index).lower_half = lower_index;
   for (const int32_t child : node(lower_index).children) node(child).parent = lower_index;
+  for (Place& each : places_) {
+    if (!each.held || each.node != index || each.position <= position) continue;
+    each.node = lower_index;
+    --node(index).holds;
+    ++node(lower_index).holds;
+  }
 }
 
-// The leaf that was not used for the longest time, unless this call uses it.
+// The leaf that was not used for the longest time, of those that nobody holds.
 bool PrefixCache::evict_one() {
   int32_t oldest = -1;
   for (int32_t index = 0; index < static_cast<int32_t>(nodes_.size()); ++index) {
     const Node& each = node(index);
-    if (each.tokens.empty() || !each.children.empty() || each.last_call == call_) continue;
-    if (oldest < 0 || each.last_call < node(oldest).last_call) oldest = index;
+    if (each.tokens.empty() || !each.children.empty() || each.holds > 0) continue;
+    if (oldest < 0 || each.last_use < node(oldest).last_use) oldest = index;
   }
   if (oldest < 0) return false;
   remove(oldest);
@@ -164,7 +194,7 @@ void PrefixCache::remove(int32_t index) {
   std::erase(children_of(leaf.parent), index);
   leaf.tokens.clear();
   leaf.blocks.clear();
-  unused_.push_back(index);
+  unused_nodes_.push_back(index);
 }
 
 }  // namespace winnow

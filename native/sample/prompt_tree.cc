@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace winnow {
 
@@ -34,11 +35,10 @@ void PromptTree::match(PrefixCache& cache) {
   for (PromptSegment& each : segments_) {
     const bool follows = each.parent < 0 || segment(each.parent).in_prefix_cache;
     if (!follows) continue;
-    if (each.parent >= 0) each.prefix = segment(each.parent).prefix;
     const auto tokens = std::span(forest_.tokens)
                             .subspan(static_cast<size_t>(each.row_begin), static_cast<size_t>(each.length));
-    each.prefix = cache.match(each.prefix, tokens);
-    const int32_t found = each.prefix.position - each.position_begin;
+    each.prefix = cache.match(each.parent < 0 ? kNoPrefix : segment(each.parent).prefix, tokens);
+    const int32_t found = cache.position(each.prefix) - each.position_begin;
     each.in_prefix_cache = found == each.length;
     each.known = each.computed = std::min(found, each.ends_prompt ? each.length - 1 : each.length);
     each.blocks = blocks_needed(each.position_begin + each.known, each.length - each.known);
@@ -59,7 +59,7 @@ std::span<const int32_t> PromptTree::next_tokens(int32_t index, int32_t count) c
 
 std::vector<KeyRun> PromptTree::runs_before(int32_t index) const {
   const PromptSegment& to = segments_[static_cast<size_t>(index)];
-  if (to.known > 0) return cache_->runs({to.prefix.node, to.position_begin + to.known});
+  if (to.known > 0) return cache_->runs(to.prefix, to.position_begin + to.known);
   return to.parent < 0 ? std::vector<KeyRun>() : segments_[static_cast<size_t>(to.parent)].runs;
 }
 
@@ -67,13 +67,13 @@ void PromptTree::keep_keys(int32_t index) {
   PromptSegment& done = segment(index);
   const bool follows = done.parent < 0 || segment(done.parent).in_prefix_cache;
   if (!cache_ || !follows || done.in_prefix_cache) return;
-  if (done.parent >= 0 && done.known == 0) done.prefix = segment(done.parent).prefix;
+  const PrefixHold after = done.parent >= 0 && done.known == 0 ? segment(done.parent).prefix : done.prefix;
   const auto tokens = std::span(forest_.tokens)
                           .subspan(static_cast<size_t>(done.row_begin + done.known),
                                    static_cast<size_t>(done.length - done.known));
-  const auto end = cache_->adopt(done.prefix, tokens, leases_[static_cast<size_t>(index)]);
+  const auto end = cache_->adopt(after, tokens, leases_[static_cast<size_t>(index)]);
   if (!end) return;
-  done.prefix = *end;
+  cache_->release(std::exchange(done.prefix, *end));
   done.in_prefix_cache = true;
 }
 
@@ -116,6 +116,7 @@ void PromptTree::finish_prompt(size_t prompt) {
   for (int32_t at = prompts_[prompt].segment; at >= 0; at = segment(at).parent) {
     if (--segment(at).prompts > 0) continue;
     leases_[static_cast<size_t>(at)].give_back();
+    if (cache_) cache_->release(std::exchange(segment(at).prefix, kNoPrefix));
     segment(at).resident = false;
     segment(at).runs = {};
   }

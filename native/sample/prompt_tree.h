@@ -21,10 +21,10 @@ struct PromptSegment {
   int64_t prompts = 0;   // below it and not done
   bool ends_prompt = false;
   bool resident = false;
-  PrefixCursor prefix{};         // in the prefix cache: after the known tokens, then at the end
-  bool in_prefix_cache = false;  // all its tokens
-  std::vector<KeyRun> runs{};    // of the path so far; grows while the segment is computed
-  int32_t hidden_slot = -1;      // where the last token's hidden state is kept while rows wait for it
+  PrefixHold prefix = kNoPrefix;  // in the prefix cache: after the known tokens, then at the end
+  bool in_prefix_cache = false;   // all its tokens
+  std::vector<KeyRun> runs{};     // of the path so far; grows while the segment is computed
+  int32_t hidden_slot = -1;       // where the last token's hidden state is kept while rows wait for it
   int32_t cached_node = ActivationCache::kUnknown;  // of the last token computed
   int64_t waiting_rows = 0;                         // completions that have not drawn their first token
 };

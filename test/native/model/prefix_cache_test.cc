@@ -1,6 +1,8 @@
 // Prompts that begin like earlier ones: less is computed, and no bit of any result changes.
 #include "model/prefix_cache.h"
 
+#include <numeric>
+
 #include "model/workspace.h"
 #include "tiny_model.h"
 
@@ -106,6 +108,64 @@ TEST("model/prefix cache/is forgotten when the weights change") {
          "new weights");
   EXPECT(generate(tiny.model, prompts, sampling_options(), limits).statistics.known_prompt_tokens == 6,
          "kept again");
+}
+
+TEST("model/prefix cache/what a call is done with makes room for what it comes to") {
+  TinyModel tiny(cpu_ops(), "qwen2");
+  Random random("three prompts");
+  std::vector<std::vector<int32_t>> prompts;
+  for (int32_t first = 0; first < 3; ++first) {
+    prompts.push_back(random_tokens(random, 3 * kKeyBlock, 37));
+    prompts.back().front() = first;
+  }
+  const auto block_bytes = static_cast<int64_t>(KeyValueStore::size_bytes(tiny.model.config(), 1));
+  const GenerateLimits limits{.max_batch = 1, .max_prefix_bytes = 4 * block_bytes};
+  const auto known = [&](const TokenLists& lists) {
+    return generate(tiny.model, lists, sampling_options(), limits).statistics.known_prompt_tokens;
+  };
+  EXPECT(known(TokenLists({prompts[0], prompts[1], prompts[2]})) == 0, "first");
+  EXPECT(known(TokenLists({prompts[2]})) == 3 * kKeyBlock - 1, "the last one stayed");
+  EXPECT(known(TokenLists({prompts[0]})) == 0, "the first one made room");
+}
+
+std::vector<int32_t> counted(int32_t first, int32_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+TEST("model/prefix cache/what is held stays, in both halves of a node that is split") {
+  TinyModel tiny(cpu_ops(), "qwen2");
+  PrefixCache& cache = tiny.model.workspace().prefix_cache();
+  KeyValueStore& store = cache.begin(8, 4);
+  const auto adopt = [&](PrefixHold at, const std::vector<int32_t>& tokens, int64_t blocks) {
+    BlockLease lease(store);
+    lease.take(blocks);
+    return cache.adopt(at, tokens, lease);
+  };
+  const auto known = [&](const std::vector<int32_t>& tokens) {
+    const PrefixHold hold = cache.match(kNoPrefix, tokens);
+    const int32_t position = cache.position(hold);
+    cache.release(hold);
+    return position;
+  };
+  const auto whole = counted(0, 2 * kKeyBlock);
+  const auto end = adopt(kNoPrefix, whole, 2);
+  EXPECT(end.has_value() && cache.position(*end) == 2 * kKeyBlock, "adopted");
+  const PrefixHold middle = cache.match(kNoPrefix, counted(0, kKeyBlock));
+  const auto branch = adopt(middle, counted(100, kKeyBlock), 1);  // splits the node in the middle
+  EXPECT(branch.has_value() && cache.position(middle) == kKeyBlock, "a branch");
+  EXPECT(cache.runs(*end, 2 * kKeyBlock).size() == 2 && cache.position(*end) == 2 * kKeyBlock,
+         "the lower half");
+  cache.release(middle);
+  EXPECT(!adopt(kNoPrefix, counted(500, 2 * kKeyBlock), 2).has_value(), "all of it is held");
+  cache.release(*end);
+  EXPECT(adopt(kNoPrefix, counted(500, 2 * kKeyBlock), 2).has_value(), "the lower half makes room");
+  EXPECT(known(whole) == kKeyBlock, "the upper half leads to the branch that is held");
+  cache.release(*branch);
+  EXPECT(adopt(kNoPrefix, counted(700, 2 * kKeyBlock), 2).has_value(), "both others make room");
+  EXPECT(known(whole) == 0 && known(counted(500, 2 * kKeyBlock)) == 2 * kKeyBlock, "the oldest went first");
+  EXPECT(cache.kept_blocks() == 4, cache.kept_blocks());
 }
 
 TEST("model/prefix cache/survives an abort in the middle of a call") {

@@ -55,6 +55,20 @@ int64_t longest_path(const BuiltForest& built) {
   return longest;
 }
 
+void add_twins(BuiltForest& built) {
+  const std::vector<AttentionSegment> segments = built.plan.segments;
+  for (AttentionSegment twin : segments) {
+    const auto first = static_cast<size_t>(twin.row_begin), count = static_cast<size_t>(twin.row_count);
+    twin.row_begin = static_cast<int32_t>(built.rows);
+    built.plan.segments.push_back(twin);
+    for (size_t row = first; row < first + count; ++row) {
+      built.row_contents.push_back(built.row_contents[row]);
+      built.row_slots.push_back(built.row_slots[row]);
+    }
+    built.rows += twin.row_count;
+  }
+}
+
 }  // namespace
 
 BuiltForest build_forest(const Forest& forest) {
@@ -88,6 +102,7 @@ BuiltForest build_forest(const Forest& forest) {
         {row_begin, part.length, begin, std::max(-1, part.parent - forest.cached), path});
     built.rows += part.length;
   }
+  if (forest.twins) add_twins(built);
   const int64_t last = built.blocks++;
   for (AttentionSegment& segment : built.plan.segments)
     for (KeyRun& run : segment.runs) run.block = static_cast<int32_t>(last - run.block);

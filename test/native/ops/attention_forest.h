@@ -14,7 +14,8 @@ struct ForestPart {
 
 struct Forest {
   std::vector<ForestPart> parts;
-  int cached = 0;  // the first parts came from an earlier call: keys without batch rows
+  int cached = 0;      // the first parts came from an earlier call: keys without batch rows
+  bool twins = false;  // every segment twice, the second one over the keys of the first
 };
 
 struct BuiltForest {

@@ -13,6 +13,18 @@ struct NamedForest {
   Forest forest;
 };
 
+// Completions of two prompts after 0 to 12 tokens of their own; of the second one, some with two rows at
+// once.
+Forest decode_of_two_groups() {
+  Forest forest{{{-1, 70, 0}, {-1, 41, 100}}, 2};
+  for (int row = 0; row < 13; ++row) forest.parts.push_back({0, row + 1, 200 + 20 * row});
+  for (int row = 0; row < 5; ++row) forest.parts.push_back({1, row + 1, 600 + 20 * row});
+  forest.cached = static_cast<int>(forest.parts.size());
+  for (int row = 0; row < 13; ++row) forest.parts.push_back({2 + row, 1, 1000 + row});
+  for (int row = 0; row < 5; ++row) forest.parts.push_back({15 + row, 1 + row % 2, 1100 + 2 * row});
+  return forest;
+}
+
 const std::vector<NamedForest>& forests() {
   static const std::vector<NamedForest> all = {
       {"empty", {{}, 0}},
@@ -23,6 +35,8 @@ const std::vector<NamedForest>& forests() {
       {"siblings", {{{-1, 19, 0}, {0, 3, 100}, {0, 30, 200}, {1, 14, 300}, {1, 1, 400}}, 0}},
       {"long", {{{-1, 150, 0}}, 0}},
       {"decode", {{{-1, 33, 0}, {-1, 16, 100}, {0, 1, 200}, {0, 1, 300}, {1, 1, 400}}, 2}},
+      {"decode of two groups", decode_of_two_groups()},
+      {"twins", {{{-1, 30, 0}, {0, 3, 30}}, 1, true}},
   };
   return all;
 }
@@ -79,6 +93,22 @@ const PathVariant kVariants[] = {
     {"behind another tree", {{{-1, 33, 700}, {-1, 53, 0}, {0, 5, 800}}, 0}, false},
     {"from a cached prefix", {{{-1, 21, 0}, {0, 32, 21}}, 1}, false},
     {"its last token alone", {{{-1, 52, 0}, {0, 1, 52}}, 1}, false},
+    {"its last token in a group",
+     {{{-1, 45, 0},
+       {0, 7, 45},
+       {0, 3, 600},
+       {0, 9, 700},
+       {2, 1, 603},
+       {1, 1, 52},
+       {3, 1, 709},
+       {0, 1, 800},
+       {0, 1, 801},
+       {0, 1, 802}},
+      4},
+     false},
+    {"its last two tokens in a group",
+     {{{-1, 45, 0}, {0, 6, 45}, {0, 3, 600}, {2, 1, 603}, {1, 2, 51}, {0, 1, 800}, {0, 2, 801}}, 3},
+     false},
 };
 
 int64_t row_of_content(const BuiltForest& built, int content) {
