@@ -6,7 +6,7 @@ import { addonFileBytes } from '../../../native/index.js';
 import { bodyWeights, dtypeBytes, headWeights } from '../accounting.js';
 import { type BenchCase, type BenchSettings, tokenLists, type Workload } from '../case.js';
 import { benchShapes } from '../shapes.js';
-import { grpoCase } from './training.js';
+import { grpoCase, type StepMemory } from './training.js';
 
 const root = join(import.meta.dirname, '../../../..');
 
@@ -41,7 +41,20 @@ function firstToken({ shape, dtype }: BenchSettings): BenchCase {
   };
 }
 
+/** All that a run can save: the same gradient, but for moments that are rounded. */
+const smallest: StepMemory = {
+  forms: { moments: '8bit', masters: 'split' },
+  maxActivationBytes: 0,
+  recompute: 'layer',
+};
+
 export const memory: Workload = (settings) => {
-  const step = grpoCase(settings, settings);
-  return [{ ...step, name: `memory of ${step.name}` }, firstToken(settings)];
+  // What a peer's step takes stands in the record of grpo.
+  const { peer: _, ...step } = grpoCase(settings, settings);
+  const { peer: __, ...small } = grpoCase(settings, settings, smallest);
+  return [
+    { ...step, name: `memory of ${step.name}` },
+    { ...small, name: `least memory of ${small.name}` },
+    firstToken(settings),
+  ];
 };

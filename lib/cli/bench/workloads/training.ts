@@ -1,5 +1,5 @@
 /** A full training step, and GRPO steps in their phases. */
-import type { Model } from '../../../native/index.js';
+import type { Model, Recompute, TrainingForms } from '../../../native/index.js';
 import { type GroupShape, grpoPhases, trainPhases } from '../accounting.js';
 import { type BenchCase, type BenchSettings, type CaseResult, timed, tokenLists, type Workload } from '../case.js';
 import { benchShapes } from '../shapes.js';
@@ -70,10 +70,26 @@ export function trainCase({ sequences: count, length }: TrainShape, { shape, dty
 
 export const train: Workload = (settings) => [trainCase({ sequences: 4, length: 256 }, settings)];
 
-const MAX_ACTIVATION_BYTES = 2 ** 33;
+/** What a training run may choose of memory against time (docs/memory.md). */
+export interface StepMemory {
+  readonly forms: TrainingForms;
+  readonly maxActivationBytes: number;
+  readonly recompute: Recompute;
+}
+
+const fastest: StepMemory = {
+  forms: { moments: 'f32', masters: 'f32' },
+  maxActivationBytes: 2 ** 33,
+  recompute: 'none',
+};
 
 /** One GRPO step: sample a group, accumulate its policy gradient, update. */
-export async function grpoStep(model: Model, shape: GroupShape, step: number): Promise<CaseResult> {
+export async function grpoStep(
+  model: Model,
+  shape: GroupShape,
+  step: number,
+  memory: StepMemory = fastest,
+): Promise<CaseResult> {
   const { group, prompt, completion } = shape;
   const [tokens] = tokenLists(1, prompt, model.config.vocabulary) as [Int32Array];
   const started = performance.now();
@@ -83,7 +99,7 @@ export async function grpoStep(model: Model, shape: GroupShape, step: number): P
       completionsPerPrompt: group,
       maxTokens: completion,
       ignoreStopTokens: true,
-      maxActivationBytes: MAX_ACTIVATION_BYTES,
+      maxActivationBytes: memory.maxActivationBytes,
     }),
   );
   const completions = sampled.value.completions[0] ?? [];
@@ -95,6 +111,7 @@ export async function grpoStep(model: Model, shape: GroupShape, step: number): P
     model.accumulateGradients({
       sequences: completions.map((c) => Int32Array.from([...tokens, ...c.tokens])),
       kind: 'policy_gradient',
+      recompute: memory.recompute,
       // The group in one pass, whatever its size: split, its prompt would be computed once a part.
       maxBatchTokens: prompt + group * completion,
       weight: afterPrompt(() => 1 / (group * completion)),
@@ -126,7 +143,7 @@ export async function grpoStep(model: Model, shape: GroupShape, step: number): P
   };
 }
 
-export function grpoCase(size: GroupShape, { shape, dtype }: BenchSettings): BenchCase {
+export function grpoCase(size: GroupShape, { shape, dtype }: BenchSettings, memory: StepMemory = fastest): BenchCase {
   const config = benchShapes[shape];
   const { group, prompt, completion } = size;
   const [tokens] = tokenLists(1, prompt, config.vocabulary) as [Int32Array];
@@ -136,8 +153,8 @@ export function grpoCase(size: GroupShape, { shape, dtype }: BenchSettings): Ben
     tokens: group * completion,
     async run({ loadModel }) {
       const model = await loadModel();
-      await model.enableTraining();
-      return lastStep((step) => grpoStep(model, size, step));
+      await model.enableTraining(memory.forms);
+      return lastStep((step) => grpoStep(model, size, step, memory));
     },
     peer: {
       benchmark: 'grpo',
