@@ -12,7 +12,7 @@
 namespace winnow::cuda {
 
 // Changes with every change of this file; a library with another one is refused.
-constexpr uint32_t kTableVersion = 2;
+constexpr uint32_t kTableVersion = 3;
 
 enum Status : int32_t {
   kOk,
@@ -92,7 +92,8 @@ struct Plan {
   int64_t words;
   int32_t segments;  // (segments, 4): first row, rows, position of the first, where its path begins
   int32_t runs;      // (runs, 3): where in the paths, slot (block * 16 + lane) of the first key, keys
-  int32_t tiles;     // (tiles, 2): segment, first query of at most kTileQueries
+  int32_t tiles;  // (tiles, 3): segment, first query of at most kTileQueries, chunks that shared tiles take
+  int32_t shared_tiles;  // (shared_tiles, 4): segment, first query, queries (at most kSharedQueries), chunk
   int32_t
       key_tiles;    // (key_tiles, 5): row, keys (at most kTileKeys), offset in its uses, first use, last + 1
   int32_t uses;     // (uses, 2): segment, position of the key at offset 0; in the order of rows
@@ -100,6 +101,9 @@ struct Plan {
   int64_t longest;  // positions of the longest path
 };
 constexpr int kTileQueries = 8, kTileKeys = 8;
+// Queries whose paths have all positions of a chunk in common take it together: query i of a shared tile is
+// of the segment i / G behind the tile's, all of one row each.
+constexpr int kSharedQueries = 32, kChunkKeys = 256;
 
 struct Attention {
   const float *q, *key_cache, *value_cache;
