@@ -26,6 +26,8 @@ void protect(int protection) {
 
 }  // namespace
 
+double clock_milliseconds = 0;
+
 DeviceAccess::DeviceAccess() { protect(PROT_READ | PROT_WRITE); }
 DeviceAccess::~DeviceAccess() { protect(PROT_NONE); }
 

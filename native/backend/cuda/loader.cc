@@ -50,11 +50,21 @@ Gemm wanted_gemm() {
               wanted);
 }
 
+GemmChoice wanted_choice() {
+  const char* text = std::getenv("WINNOW_CUBLASLT_CHOICE");
+  const std::string wanted = text ? text : "";
+  if (wanted.empty() || wanted == "heuristic") return kChoiceHeuristic;
+  if (wanted == "timed") return kChoiceTimed;
+  throw Error("ERR_OPTION", "WINNOW_CUBLASLT_CHOICE does not name a way to choose", "heuristic or timed",
+              wanted);
+}
+
 void open_into(OpenDevice& open, int ordinal) {
   const Gemm gemm = wanted_gemm();
+  const GemmChoice choice = wanted_choice();
   open.table = load_table(library_paths(), &open.library);
   Device* device = nullptr;
-  const Status status = open.table->open(ordinal, gemm, &device, &open.info);
+  const Status status = open.table->open(ordinal, gemm, choice, &device, &open.info);
   if (status != kOk) throw refusal(status, ordinal, open.info, *open.table);
   if (gemm == kGemmCublasLt && open.info.gemm_note[0] != '\0') {
     open.table->close(device);

@@ -30,6 +30,8 @@ enum Status : int32_t {
 
 // Which products of two matrices the library makes itself.
 enum Gemm : int32_t { kGemmAuto, kGemmOwn, kGemmCublasLt };
+// How cuBLASLt's algorithm for a shape is chosen: its own first, or the fastest of some that are timed.
+enum GemmChoice : int32_t { kChoiceHeuristic, kChoiceTimed };
 
 struct Device;  // of the library
 
@@ -124,7 +126,7 @@ struct Table {
   const char* architectures;  // "sm_80 sm_90a compute_90"
 
   Status (*probe)(int32_t ordinal, DeviceInfo* host_info);
-  Status (*open)(int32_t ordinal, Gemm gemm, Device** device, DeviceInfo* host_info);
+  Status (*open)(int32_t ordinal, Gemm gemm, GemmChoice choice, Device** device, DeviceInfo* host_info);
   void (*close)(Device*);
   Status (*enter)(Device*);  // makes it the calling thread's device; before any of what follows
   Status (*take_fault)(Device*, Fault* host_fault);  // of the last wait
