@@ -51,6 +51,14 @@ void launch(dim3 grid, unsigned threads, const Closure& closure) {
   launch(grid, threads, [](const void* body) { (*static_cast<const Closure*>(body))(); }, &closure);
 }
 
+// While one lives, kernels, copies and fills do nothing and reads give zeros, on a device that has
+// `free_bytes` left, none of which is touched: what a large model allocates, without its work.
+struct DryRun {
+  explicit DryRun(size_t free_bytes);
+  ~DryRun();
+};
+extern bool dry;
+
 struct DeviceAccess {  // device memory may be touched while one lives
   DeviceAccess();
   ~DeviceAccess();

@@ -7,7 +7,7 @@ namespace winnow::cuda {
 
 Arena* make_arena();
 void free_arena(Arena* arena);
-uint64_t held_bytes(Device* device);
+MemoryUse memory(Device* device);
 Status allocate(Device* device, size_t size_bytes, void** data);
 Status release(Device* device, void* data);
 Status download(Device* device, void* host_to, const void* from, size_t size_bytes);

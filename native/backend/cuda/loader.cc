@@ -201,10 +201,11 @@ void require_ok(OpenDevice& open, Status status) {
   }
   const std::string said = open.table->last_error(open.device);
   if (status == kOutOfMemory)
-    throw Error("ERR_OUT_OF_MEMORY", std::string("no memory is left on ") + open.info.name,
-                std::to_string(open.info.total_bytes >> 20) + " MiB in all",
-                std::to_string(open.table->held_bytes(open.device) >> 20) + " MiB held by this process",
-                "lower maxBatchTokens or headChunkRows; planTraining tells what they take");
+    throw Error(
+        "ERR_OUT_OF_MEMORY", std::string("no memory is left on ") + open.info.name,
+        std::to_string(open.info.total_bytes >> 20) + " MiB in all",
+        std::to_string(open.table->memory(open.device).held_bytes >> 20) + " MiB held by this process",
+        "lower maxBatchTokens or headChunkRows; planTraining tells what they take");
   throw Error("ERR_CUDA", "an operation failed on the CUDA device", {}, said,
               "the device cannot be used again in this process");
 }

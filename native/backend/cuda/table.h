@@ -46,6 +46,11 @@ struct DeviceInfo {
   uint64_t total_bytes, free_bytes;
 };
 
+struct MemoryUse {
+  uint64_t held_bytes;  // taken from the device
+  uint64_t used_bytes;  // of them handed out
+};
+
 // The first wrong number that a kernel met since the last wait.
 struct Fault {
   int32_t kind;  // a Status; 0: none
@@ -131,7 +136,7 @@ struct Table {
   Status (*enter)(Device*);  // makes it the calling thread's device; before any of what follows
   Status (*take_fault)(Device*, Fault* host_fault);  // of the last wait
   const char* (*last_error)(Device*);
-  uint64_t (*held_bytes)(Device*);
+  MemoryUse (*memory)(Device*);
 
   Status (*allocate)(Device*, size_t size_bytes, void** data);
   Status (*release)(Device*, void* data);

@@ -1,9 +1,6 @@
-// Whole models on the CUDA backend against the CPU's; the large ones only on a device.
-#include <algorithm>
+// Whole models on the CUDA backend against the CPU's.
 #include <cmath>
-#include <cstdio>
 
-#include "backend/cuda/loader.h"
 #include "model/trainer_fixture.h"
 
 namespace winnow::test {
@@ -81,76 +78,6 @@ TEST("cuda/model/twenty steps follow the CPU's, and are the same bits twice") {
            ": two runs, the same bits");
   }
 }
-
-#if !WINNOW_EMULATE_CUDA
-struct LargeShape {
-  const char* name;
-  int64_t width, feed_forward;
-  int layers, heads, kv_heads, head_dim;
-};
-
-ModelConfig large_config(const LargeShape& shape) {
-  ModelConfig config;
-  config.vocabulary = 151936;
-  config.width = shape.width;
-  config.feed_forward = shape.feed_forward;
-  config.layers = shape.layers;
-  config.heads = shape.heads;
-  config.kv_heads = shape.kv_heads;
-  config.head_dim = shape.head_dim;
-  config.max_positions = 4096;
-  config.qkv_bias = config.tied_head = true;
-  config.rope_theta = 1e6;
-  return config;
-}
-
-// A step of supervised training and sixteen sampled completions; the memory that the arena took is the
-// plan's.
-void check_large(const LargeShape& shape) {
-  const Ops& ops = device_ops();
-  const auto held = [] {
-    cuda::OpenDevice& open = cuda::open_device(0);
-    return static_cast<double>(open.table->held_bytes(open.device));
-  };
-  const double before = held();
-  const ModelConfig config = large_config(shape);
-  ThreadPool pool(8);
-  Context context{pool};
-  Model model(context, ops, config, DType::kBF16);
-  model.initialise(3, 0.02f);
-  model.enable_training();
-  Random random(shape.name);
-  TokenLists sequences;
-  for (int i = 0; i < 4; ++i) sequences.add(random_tokens(random, 256, config.vocabulary));
-  LossOptions options = supervised();
-  options.max_batch_tokens = 1024;
-  const LossResult loss = accumulate(model, sequences, {unit_weights(sequences), {}, {}, {}}, options);
-  EXPECT(std::isfinite(loss.sums.loss), loss.sums.loss);
-  const double used = held() - before;
-  const PlanOptions sizes{.max_batch_tokens = options.max_batch_tokens,
-                          .head_chunk_rows = options.head_chunk_rows};
-  const auto planned = static_cast<double>(plan_training(config, DType::kBF16, sizes).total());
-  std::printf("%s: %.0f MiB held, %.0f MiB planned\n", shape.name, used / 0x1p20, planned / 0x1p20);
-  EXPECT(std::fabs(used - planned) <= 0.02 * planned, shape.name, ": held ", used, ", planned ", planned);
-  UpdateOptions update;
-  update.adamw.learning_rate = 1e-5f;
-  EXPECT(!apply_gradients(model, update).skipped, "finite gradients");
-  SamplingOptions sampling;
-  sampling.max_tokens = 32;
-  sampling.completions_per_prompt = 16;
-  TokenLists prompt;
-  prompt.add(random_tokens(random, 64, config.vocabulary));
-  EXPECT(generate(model, prompt, sampling).sequences.size() == 16, "sixteen completions");
-}
-
-TEST("cuda/large/a model of the shape of Qwen2.5-0.5B trains and samples") {
-  check_large({"Qwen2.5-0.5B", 896, 4864, 24, 14, 2, 64});
-}
-
-TEST("cuda/large/a model of the shape of Qwen2.5-3B trains and samples") {
-  check_large({"Qwen2.5-3B", 2048, 11008, 36, 16, 2, 128});
-}
-#endif
 
 }  // namespace
 }  // namespace winnow::test
