@@ -41,7 +41,7 @@ part bench-cublaslt 60 build/cmake-cuda/test/native/winnow_gpu_bench
 export WINNOW_CUBLASLT_CHOICE=timed
 part tests-timed 60 "$tests" linear_forward/cuda linear_backward_input/cuda linear_backward_weight/cuda cuda/model/scores
 part bench-timed 60 build/cmake-cuda/test/native/winnow_gpu_bench
-command -v python3 >/dev/null && part peak 60 python3 test/gpu/peak.py
+python3 -c 'import torch' 2>/dev/null && part peak 60 python3 test/gpu/peak.py
 records() { # the JSON lines in the logs of these parts, each with the part's name
   local name
   for name in "$@"; do grep -h '^{"name"' "$OUT/$name.log" 2>/dev/null | sed "s/^{/{\"part\": \"$name\", /"; done | paste -sd,
