@@ -68,16 +68,17 @@ void time_linear(const Ops& ops, int64_t m, int64_t n, int64_t k, DType dtype) {
   for (void* data : {x.data, source.data, out.data, dw.data, weight.data}) ops.release(context, data);
 }
 
-// `paths` paths of `length` positions each; with `rows` 1, the last token of each alone.
-void time_attention(const Ops& ops, int paths, int length, int rows) {
+// `paths` paths of `length` positions each; with `rows` 1, the last token of each alone. With `shared` all but
+// the last block of a path is that of the first.
+void time_attention(const Ops& ops, int paths, int length, int rows, bool shared = false) {
   constexpr int kHeads = 14, kKvHeads = 2, kDim = 64;
   AttentionPlan plan;
   const int blocks_each = (length + kKeyBlock - 1) / kKeyBlock, m = paths * rows;
   for (int path = 0; path < paths; ++path) {
     AttentionSegment segment{path * rows, rows, length - rows, -1, {}};
     for (int begin = 0; begin < length; begin += kKeyBlock)
-      segment.runs.push_back({path * blocks_each + begin / kKeyBlock, begin, 0, std::min(kKeyBlock, length - begin),
-                              rows == 1 ? -1 : path * rows + begin});
+      segment.runs.push_back({(shared && begin + kKeyBlock < length ? 0 : path * blocks_each) + begin / kKeyBlock, begin,
+                              0, std::min(kKeyBlock, length - begin), rows == 1 ? -1 : path * rows + begin});
     plan.segments.push_back(segment);
   }
   const int64_t blocks = int64_t{paths} * blocks_each, cells = int64_t{kKvHeads} * kDim * kKeyBlock;
@@ -85,9 +86,9 @@ void time_attention(const Ops& ops, int paths, int length, int rows) {
   const View q = uniform(ops, m, kHeads * kDim), out = uniform(ops, m, kHeads * kDim), lse = uniform(ops, m, kHeads);
   const KeyValueLayer layer{keys.as<float>(), values.as<float>(), blocks, kKvHeads, kDim};
   const double pairs = rows == 1 ? double(paths) * length : double(paths) * length * (length + 1) / 2;
-  const double flops = 4.0 * pairs * kHeads * kDim, bytes = 8.0 * static_cast<double>(blocks * cells);
+  const double flops = 4.0 * pairs * kHeads * kDim, bytes = 8.0 * static_cast<double>((shared ? blocks_each + paths : blocks) * cells);
   const std::string shape = " paths=" + std::to_string(paths) + " length=" + std::to_string(length) + " rows=" +
-                            std::to_string(rows);
+                            std::to_string(rows) + (shared ? " shared" : "");
   report("attention_forward" + shape,
          seconds(ops, out, 3, [&] { ops.attention_forward(context, out, lse, q, layer, plan, 0.125f); }), flops, bytes);
   if (rows > 1) {
@@ -115,6 +116,7 @@ int main() {
     time_linear(ops, 64, 151936, 896, DType::kBF16);
     time_attention(ops, 4, 1024, 1024);
     time_attention(ops, 64, 1024, 1);
+    time_attention(ops, 64, 1024, 1, true);
     const View logits = uniform(ops, 64, 151936), tokens = uniform(ops, 64, 1), logprob = uniform(ops, 64, 1);
     const View drawn(tokens.data, DType::kI32, {64});
     const std::vector<SampleRow> plain(64, {1, 0, 1, 0, 1, 2, 3, 4}), filtered(64, {1, 50, 0.9f, 0, 1, 2, 3, 4});

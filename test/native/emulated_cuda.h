@@ -8,6 +8,8 @@
 // downwards in turn, so that a missing barrier changes results from launch to launch.
 #pragma once
 
+#include <dlfcn.h>
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -49,10 +51,20 @@ void launch(dim3 grid, unsigned threads, const Closure& closure) {
   launch(grid, threads, [](const void* body) { (*static_cast<const Closure*>(body))(); }, &closure);
 }
 
+// While one lives, kernels, copies and fills do nothing and reads give zeros, on a device that has
+// `free_bytes` left, none of which is touched: what a large model allocates, without its work.
+struct DryRun {
+  explicit DryRun(size_t free_bytes);
+  ~DryRun();
+};
+extern bool dry;
+
 struct DeviceAccess {  // device memory may be touched while one lives
   DeviceAccess();
   ~DeviceAccess();
 };
+
+extern double clock_milliseconds;  // stands still but for products of the emulated cuBLASLt
 
 // Collectives. Every thread of the group must arrive at the same kind of collective.
 void barrier();
@@ -64,6 +76,16 @@ const uint32_t* exchange(const uint32_t* words, int count);
 void* shared(size_t size_bytes);
 
 }  // namespace winnow::emulated
+
+// Libraries that kernels' files open: cuBLASLt by the name "emulated" (emulated_cublaslt.cc) and no other.
+void* winnow_emulated_dlopen(const char* path, int flags);
+void* winnow_emulated_dlsym(void* library, const char* name);
+inline int winnow_emulated_dlclose(void*) { return 0; }
+inline const char* winnow_emulated_dlerror() { return "no such library where CUDA is emulated"; }
+#define dlopen winnow_emulated_dlopen
+#define dlsym winnow_emulated_dlsym
+#define dlclose winnow_emulated_dlclose
+#define dlerror winnow_emulated_dlerror
 
 #define threadIdx (::winnow::emulated::current->index)
 #define blockIdx (::winnow::emulated::block_index)
@@ -140,7 +162,10 @@ enum cudaDeviceAttr {
 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
 using cudaStream_t = struct EmulatedStream*;
-using cudaEvent_t = struct EmulatedEvent*;
+struct EmulatedEvent {
+  double milliseconds;  // when it was recorded
+};
+using cudaEvent_t = EmulatedEvent*;
 struct cudaDeviceProp {
   char name[256];
 };
@@ -163,8 +188,22 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = nullptr;
   return cudaSuccess;
 }
-inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = new EmulatedEvent{};
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  if (event) event->milliseconds = winnow::emulated::clock_milliseconds;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = static_cast<float>(end->milliseconds - begin->milliseconds);
+  return cudaSuccess;
+}
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }

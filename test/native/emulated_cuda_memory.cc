@@ -24,22 +24,32 @@ void protect(int protection) {
   for (const Mapping& mapping : mappings()) mprotect(mapping.data, mapping.size_bytes, protection);
 }
 
+constexpr size_t kDeviceBytes = size_t{4} << 30;
+size_t device_bytes = kDeviceBytes, held_bytes = 0;
+
 }  // namespace
+
+double clock_milliseconds = 0;
+bool dry = false;
+
+DryRun::DryRun(size_t free_bytes) {
+  dry = true;
+  device_bytes = held_bytes + free_bytes;
+}
+DryRun::~DryRun() {
+  dry = false;
+  device_bytes = kDeviceBytes;
+}
 
 DeviceAccess::DeviceAccess() { protect(PROT_READ | PROT_WRITE); }
 DeviceAccess::~DeviceAccess() { protect(PROT_NONE); }
 
 }  // namespace winnow::emulated
 
-namespace {
-
-constexpr size_t kDeviceBytes = size_t{4} << 30;
-size_t held_bytes = 0;
-
-}  // namespace
+using winnow::emulated::device_bytes, winnow::emulated::held_bytes;
 
 cudaError_t cudaMalloc(void** data, size_t size_bytes) {
-  if (size_bytes > kDeviceBytes - held_bytes) return cudaErrorMemoryAllocation;
+  if (size_bytes > device_bytes - held_bytes) return cudaErrorMemoryAllocation;
   void* mapped = mmap(nullptr, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return cudaErrorMemoryAllocation;
   held_bytes += size_bytes;
@@ -68,19 +78,25 @@ cudaError_t cudaFreeHost(void* data) {
   std::free(data);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind,
+                            cudaStream_t) {
+  if (winnow::emulated::dry) {
+    if (kind == cudaMemcpyDeviceToHost) std::memset(to, 0, size_bytes);
+    return cudaSuccess;
+  }
   const winnow::emulated::DeviceAccess access;
   std::memmove(to, from, size_bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* data, int value, size_t size_bytes, cudaStream_t) {
+  if (winnow::emulated::dry) return cudaSuccess;
   const winnow::emulated::DeviceAccess access;
   std::memset(data, value, size_bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
-  *total_bytes = kDeviceBytes;
-  *free_bytes = kDeviceBytes - held_bytes;
+  *total_bytes = device_bytes;
+  *free_bytes = device_bytes - held_bytes;
   return cudaSuccess;
 }
 

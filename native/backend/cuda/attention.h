@@ -10,8 +10,8 @@
 namespace winnow::cuda {
 
 struct DevicePlan {
-  const int32_t *segments, *runs, *tiles, *key_tiles, *uses;  // as in Plan
-  const int32_t* paths;                                       // (entries): a slot for every position
+  const int32_t *segments, *runs, *tiles, *shared_tiles, *key_tiles, *uses;  // as in Plan
+  const int32_t* paths;  // (entries): a slot for every position
 };
 
 struct AttentionCall {
@@ -20,6 +20,8 @@ struct AttentionCall {
   int32_t heads, kv_heads, group, head_dim;
   float scale;
   DevicePlan plan;
+  float* partial = nullptr;  // (rows, heads, chunks, head_dim + 2): what a query has of a chunk of its keys
+  int32_t chunks = 0;
 
   __device__ int64_t width() const { return int64_t{heads} * head_dim; }
   // Where element 0 of the key, or of the value, in a slot stands; keys are kKeyLanes apart.
@@ -44,7 +46,7 @@ struct Tile {
 };
 
 __device__ inline Tile tile_of(const AttentionCall& call, int32_t index, int32_t kv_head) {
-  const int32_t* tile = call.plan.tiles + 2 * index;
+  const int32_t* tile = call.plan.tiles + 3 * index;
   const int32_t* segment = call.plan.segments + 4 * tile[0];
   const int32_t left = segment[1] * call.group - tile[1];
   return {segment[0],

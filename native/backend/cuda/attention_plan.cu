@@ -60,7 +60,8 @@ Status prepare_plan(Device* device, const Plan& plan, DevicePlan* prepared) {
   };
   prepared->segments = take(4 * int64_t{plan.segments});
   prepared->runs = take(3 * int64_t{plan.runs});
-  prepared->tiles = take(2 * int64_t{plan.tiles});
+  prepared->tiles = take(3 * int64_t{plan.tiles});
+  prepared->shared_tiles = take(4 * int64_t{plan.shared_tiles});
   prepared->key_tiles = take(5 * int64_t{plan.key_tiles});
   prepared->uses = take(2 * int64_t{plan.uses});
   prepared->paths = device->paths;

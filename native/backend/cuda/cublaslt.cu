@@ -1,5 +1,6 @@
-// Products by cuBLASLt, opened at run time. Both operands are made bf16 first, the sums stay f32. The choice
-// of algorithm is its heuristic's first, kept for each shape.
+// Products by cuBLASLt, opened at run time. Both operands are made bf16 first, the sums stay f32. The
+// algorithm for a shape is its heuristic's first or, where that is asked for, the fastest of some that split
+// no sum; it is kept. None adds parts of a sum in an order that is not fixed.
 //
 // cuBLASLt's matrices are column-major: our row-major C = A . B is its C^T = B^T . A^T, so its first operand
 // is b.
@@ -13,6 +14,7 @@
 #include <initializer_list>
 #include <type_traits>
 
+#include "backend/cuda/gemm_choice.h"
 #include "backend/cuda/library.h"
 #include "backend/cuda/linear.h"
 
@@ -27,14 +29,9 @@ struct CublasLt {
     int64_t rows, cols, depth;
     int32_t a_across, b_across, biased, alignment;  // depth is not the contiguous axis
   };
-  struct Choice {
-    Key key;
-    lt::Heuristic heuristic;
-    bool usable;
-  };
-  static constexpr int kMostChoices = 1024;
-  Choice choices[kMostChoices];
-  int count;
+  GemmChoice choice;
+  Choices<Key, lt::Heuristic, 1024> choices;
+  cudaEvent_t begin, end;  // of what is timed
 };
 
 namespace {
@@ -118,29 +115,67 @@ struct Objects {
     return call.desc_set(desc, lt::kEpilogue, &epilogue, sizeof epilogue) == 0 &&
            call.desc_set(desc, lt::kBiasPointer, &p.bias, sizeof p.bias) == 0;
   }
-  bool choose(lt::Handle handle, uint32_t alignment, lt::Heuristic* best) {
+  // Up to `wanted` algorithms that split the depth in no other way than `reductions`, best first.
+  int candidates(lt::Handle handle, int32_t alignment, uint32_t reductions, int wanted, lt::Heuristic* all) {
     const size_t workspace = kWorkspaceBytes;
-    const uint32_t operands = 256;
+    const uint32_t operands = 256, result = static_cast<uint32_t>(alignment);
     int found = 0;
-    return call.preference_create(&preference) == 0 &&
-           call.preference_set(preference, lt::kMaxWorkspace, &workspace, sizeof workspace) == 0 &&
-           call.preference_set(preference, lt::kAlignmentA, &operands, sizeof operands) == 0 &&
-           call.preference_set(preference, lt::kAlignmentB, &operands, sizeof operands) == 0 &&
-           call.preference_set(preference, lt::kAlignmentC, &alignment, sizeof alignment) == 0 &&
-           call.preference_set(preference, lt::kAlignmentD, &alignment, sizeof alignment) == 0 &&
-           call.heuristic(handle, desc, a, b, c, c, preference, 1, best, &found) == 0 && found == 1;
+    if (!preference && call.preference_create(&preference) != 0) return 0;
+    const bool told = call.preference_set(preference, lt::kMaxWorkspace, &workspace, sizeof workspace) == 0 &&
+                      call.preference_set(preference, lt::kReductions, &reductions, sizeof reductions) == 0 &&
+                      call.preference_set(preference, lt::kAlignmentA, &operands, sizeof operands) == 0 &&
+                      call.preference_set(preference, lt::kAlignmentB, &operands, sizeof operands) == 0 &&
+                      call.preference_set(preference, lt::kAlignmentC, &result, sizeof result) == 0 &&
+                      call.preference_set(preference, lt::kAlignmentD, &result, sizeof result) == 0;
+    if (!told || call.heuristic(handle, desc, a, b, c, c, preference, wanted, all, &found) != 0) return 0;
+    return found;
   }
 };
 
-// The kept choice for `key`, or a new one.
-const CublasLt::Choice* choice_for(CublasLt& library, const CublasLt::Key& key, Objects& objects) {
-  for (int i = 0; i < library.count; ++i)
-    if (std::memcmp(&library.choices[i].key, &key, sizeof key) == 0) return &library.choices[i];
-  if (library.count == CublasLt::kMostChoices) library.count = 0;
-  CublasLt::Choice& choice = library.choices[library.count++];
-  choice.key = key;
-  choice.usable = objects.choose(library.handle, static_cast<uint32_t>(key.alignment), &choice.heuristic);
-  return &choice;
+// A product whose operands are bf16 in device memory.
+struct Multiplication {
+  Device* device;
+  CublasLt& library;
+  const Objects& objects;
+  const void *a, *b;
+  float beta;
+  char* workspace;
+
+  lt::Status run(const lt::Algorithm& algorithm, float* c) const {
+    const float one = 1;
+    return library.call.multiply(library.handle, objects.desc, &one, b, objects.a, a, objects.b, &beta, c,
+                                 objects.c, c, objects.c, &algorithm, workspace, kWorkspaceBytes,
+                                 device->stream);
+  }
+  // Milliseconds of some runs after a first one; negative where it cannot run.
+  float time(const lt::Heuristic& candidate, float* c) const {
+    constexpr int kRuns = 3;
+    if (candidate.state != 0 || run(candidate.algorithm, c) != 0) return -1;
+    bool timed = cudaEventRecord(library.begin, device->stream) == cudaSuccess;
+    for (int i = 0; i < kRuns; ++i) timed = run(candidate.algorithm, c) == 0 && timed;
+    float milliseconds = -1;
+    timed = timed && cudaEventRecord(library.end, device->stream) == cudaSuccess &&
+            cudaEventSynchronize(library.end) == cudaSuccess &&
+            cudaEventElapsedTime(&milliseconds, library.begin, library.end) == cudaSuccess;
+    return timed ? milliseconds : -1;
+  }
+};
+
+// Chooses for a new shape; `trial` is room for a result. The state is not 0 where there is no algorithm.
+const lt::Heuristic* choose(const Multiplication& product, const CublasLt::Key& key, Objects& objects,
+                            float* trial) {
+  constexpr int kCandidates = 8;
+  CublasLt& library = product.library;
+  lt::Heuristic all[kCandidates] = {};
+  int best = -1;
+  if (library.choice == kChoiceTimed) {
+    const int count = objects.candidates(library.handle, key.alignment, lt::kNoReduction, kCandidates, all);
+    best = fastest(count, [&](int i) { return product.time(all[i], trial); });
+  }
+  if (best >= 0) return library.choices.add(key, all[best]);
+  if (objects.candidates(library.handle, key.alignment, lt::kOrderedReductions, 1, all) != 1)
+    all[0].state = lt::kNotSupported;
+  return library.choices.add(key, all[0]);
 }
 
 int32_t alignment_of(const void* data) {
@@ -152,27 +187,33 @@ int32_t alignment_of(const void* data) {
 
 }  // namespace
 
-CublasLt* open_cublaslt(Device* device, char* name, size_t name_size, char* note, size_t note_size) {
+CublasLt* open_cublaslt(GemmChoice choice, DeviceInfo* info) {
+  const auto refuse = [info](const char* why) -> CublasLt* {
+    std::snprintf(info->gemm_note, sizeof info->gemm_note, "%s", why);
+    return nullptr;
+  };
   CublasLt opened = {};
+  opened.choice = choice;
   opened.library = open_library();
-  if (!opened.library) {
-    std::snprintf(note, note_size, "%s", dlerror());
-    return nullptr;
-  }
+  if (!opened.library) return refuse(dlerror());
   if (!resolve(opened) || opened.call.create(&opened.handle) != 0) {
-    std::snprintf(note, note_size, "it lacks functions or cannot be started");
     dlclose(opened.library);
-    return nullptr;
+    return refuse("it lacks functions or cannot be started");
   }
-  (void)device;
+  if (choice == kChoiceTimed &&
+      (cudaEventCreate(&opened.begin) != cudaSuccess || cudaEventCreate(&opened.end) != cudaSuccess))
+    return refuse("no events to time its algorithms with");
   const size_t version = opened.call.version();  // 130100 for 13.1, 120400 for 12.4
-  std::snprintf(name, name_size, "cuBLASLt %zu.%zu", version / 10000, version / 100 % 100);
+  std::snprintf(info->gemm, sizeof info->gemm, "cuBLASLt %zu.%zu%s", version / 10000, version / 100 % 100,
+                choice == kChoiceTimed ? ", algorithms timed" : "");
   auto* library = static_cast<CublasLt*>(std::malloc(sizeof(CublasLt)));
   *library = opened;
   return library;
 }
 
 void close_cublaslt(CublasLt* library) {
+  for (cudaEvent_t event : {library->begin, library->end})
+    if (event) cudaEventDestroy(event);
   library->call.destroy(library->handle);
   std::free(library);
 }
@@ -184,13 +225,14 @@ Status cublaslt_product(Device* device, const Product& p) {
                           alignment_of(p.c)};
   Objects objects{library.call};
   if (p.depth == 0 || !objects.make(p, key)) return product_bf16(device, p);
-  const CublasLt::Choice* choice = choice_for(library, key, objects);
-  if (!choice->usable) return product_bf16(device, p);
-  // Copies of the operands in scratch, each on its own 256 bytes, then the workspace.
+  const lt::Heuristic* kept = library.choices.find(key);
+  // Copies of the operands in scratch, each on its own 256 bytes, the workspace, and a result to time with.
   const auto rounded = [](int64_t count) { return (count * 2 + 255) / 256 * 256; };
   const int64_t a_bytes = rounded(p.rows * p.depth), b_bytes = p.b_is_bf16 ? 0 : rounded(p.cols * p.depth);
+  const int64_t all_bytes = a_bytes + b_bytes + static_cast<int64_t>(kWorkspaceBytes);
+  const bool trial = !kept && library.choice == kChoiceTimed;
   char* memory = nullptr;
-  WINNOW_TRY(scratch(device, a_bytes + b_bytes + static_cast<int64_t>(kWorkspaceBytes), &memory));
+  WINNOW_TRY(scratch(device, all_bytes + (trial ? p.rows * p.cols * 4 : 0), &memory));
   auto* a = reinterpret_cast<uint16_t*>(memory);
   auto* b_copy = reinterpret_cast<uint16_t*>(memory + a_bytes);
   WINNOW_TRY(launch(device, round_kernel, blocks_for(p.rows * p.depth, kThreads), kThreads, a,
@@ -200,10 +242,11 @@ Status cublaslt_product(Device* device, const Product& p) {
                       static_cast<const float*>(p.b), p.cols * p.depth));
   const void* b = p.b_is_bf16 ? p.b : b_copy;
   if (alignment_of(b) != 256) return product_bf16(device, p);
-  const float one = 1, beta = p.accumulate ? 1 : 0;
-  const lt::Status status = library.call.multiply(
-      library.handle, objects.desc, &one, b, objects.a, a, objects.b, &beta, p.c, objects.c, p.c, objects.c,
-      &choice->heuristic.algorithm, memory + a_bytes + b_bytes, kWorkspaceBytes, device->stream);
+  const Multiplication product{
+      device, library, objects, a, b, p.accumulate ? 1.0f : 0.0f, memory + a_bytes + b_bytes};
+  if (!kept) kept = choose(product, key, objects, reinterpret_cast<float*>(memory + all_bytes));
+  if (kept->state != 0) return product_bf16(device, p);
+  const lt::Status status = product.run(kept->algorithm, p.c);
   if (status == 0) return kOk;
   std::snprintf(device->error, sizeof device->error, "cublasLtMatmul gave status %d", status);
   return kFailed;

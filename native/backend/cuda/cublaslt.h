@@ -8,6 +8,7 @@
 namespace winnow::cuda::lt {
 
 using Status = int;  // cublasStatus_t; 0: success
+constexpr Status kNotSupported = 15;
 using Handle = void*;
 using Desc = void*;
 using Layout = void*;
@@ -20,7 +21,11 @@ constexpr int32_t kNormal = 0, kTransposed = 1;
 constexpr int kTransA = 3, kTransB = 4, kEpilogue = 7, kBiasPointer = 8;
 constexpr uint32_t kEpilogueBias = 4;
 // cublasLtMatmulPreferenceAttributes_t
-constexpr int kMaxWorkspace = 1, kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8;
+constexpr int kMaxWorkspace = 1, kReductions = 3, kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7,
+              kAlignmentD = 8;
+// cublasLtReductionScheme_t: how parts of the depth are added up. In place, which is none of these, is in the
+// order in which the parts end.
+constexpr uint32_t kNoReduction = 0, kOrderedReductions = 2 | 4;
 
 struct Algorithm {
   uint64_t data[8];

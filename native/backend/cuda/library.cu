@@ -92,7 +92,7 @@ Status prepare(Device* device) {
   return self_test(device);
 }
 
-Status open(int32_t ordinal, Gemm gemm, Device** opened, DeviceInfo* info) {
+Status open(int32_t ordinal, Gemm gemm, GemmChoice choice, Device** opened, DeviceInfo* info) {
   *opened = nullptr;
   WINNOW_TRY(probe(ordinal, info));
   auto* device = new (std::malloc(sizeof(Device))) Device();
@@ -105,9 +105,7 @@ Status open(int32_t ordinal, Gemm gemm, Device** opened, DeviceInfo* info) {
     return status;
   }
   std::snprintf(info->gemm, sizeof info->gemm, "own");
-  if (gemm != kGemmOwn)
-    device->cublaslt =
-        open_cublaslt(device, info->gemm, sizeof info->gemm, info->gemm_note, sizeof info->gemm_note);
+  if (gemm != kGemmOwn) device->cublaslt = open_cublaslt(choice, info);
   *opened = device;
   return kOk;
 }
@@ -136,7 +134,7 @@ constexpr Table kTable = {
     .enter = enter,
     .take_fault = take_fault,
     .last_error = last_error,
-    .held_bytes = held_bytes,
+    .memory = memory,
     .allocate = allocate,
     .release = release,
     .upload = upload,

@@ -7,7 +7,7 @@ namespace winnow::cuda {
 
 Arena* make_arena();
 void free_arena(Arena* arena);
-uint64_t held_bytes(Device* device);
+MemoryUse memory(Device* device);
 Status allocate(Device* device, size_t size_bytes, void** data);
 Status release(Device* device, void* data);
 Status download(Device* device, void* host_to, const void* from, size_t size_bytes);
@@ -62,8 +62,8 @@ Status unpack_master(Device* device, float* value, const uint16_t* weight, const
 // A small product by each kernel, compared with numbers worked out on the host.
 Status self_test(Device* device);
 
-// Opens cuBLASLt where there is one; `note` says why not otherwise.
-CublasLt* open_cublaslt(Device* device, char* name, size_t name_size, char* note, size_t note_size);
+// Opens cuBLASLt where there is one and names it in `info`, where the note says why not otherwise.
+CublasLt* open_cublaslt(GemmChoice choice, DeviceInfo* info);
 void close_cublaslt(CublasLt* library);
 
 }  // namespace winnow::cuda

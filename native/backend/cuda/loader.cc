@@ -50,11 +50,21 @@ Gemm wanted_gemm() {
               wanted);
 }
 
+GemmChoice wanted_choice() {
+  const char* text = std::getenv("WINNOW_CUBLASLT_CHOICE");
+  const std::string wanted = text ? text : "";
+  if (wanted.empty() || wanted == "heuristic") return kChoiceHeuristic;
+  if (wanted == "timed") return kChoiceTimed;
+  throw Error("ERR_OPTION", "WINNOW_CUBLASLT_CHOICE does not name a way to choose", "heuristic or timed",
+              wanted);
+}
+
 void open_into(OpenDevice& open, int ordinal) {
   const Gemm gemm = wanted_gemm();
+  const GemmChoice choice = wanted_choice();
   open.table = load_table(library_paths(), &open.library);
   Device* device = nullptr;
-  const Status status = open.table->open(ordinal, gemm, &device, &open.info);
+  const Status status = open.table->open(ordinal, gemm, choice, &device, &open.info);
   if (status != kOk) throw refusal(status, ordinal, open.info, *open.table);
   if (gemm == kGemmCublasLt && open.info.gemm_note[0] != '\0') {
     open.table->close(device);
@@ -191,10 +201,11 @@ void require_ok(OpenDevice& open, Status status) {
   }
   const std::string said = open.table->last_error(open.device);
   if (status == kOutOfMemory)
-    throw Error("ERR_OUT_OF_MEMORY", std::string("no memory is left on ") + open.info.name,
-                std::to_string(open.info.total_bytes >> 20) + " MiB in all",
-                std::to_string(open.table->held_bytes(open.device) >> 20) + " MiB held by this process",
-                "lower maxBatchTokens or headChunkRows; planTraining tells what they take");
+    throw Error(
+        "ERR_OUT_OF_MEMORY", std::string("no memory is left on ") + open.info.name,
+        std::to_string(open.info.total_bytes >> 20) + " MiB in all",
+        std::to_string(open.table->memory(open.device).held_bytes >> 20) + " MiB held by this process",
+        "lower maxBatchTokens or headChunkRows; planTraining tells what they take");
   throw Error("ERR_CUDA", "an operation failed on the CUDA device", {}, said,
               "the device cannot be used again in this process");
 }

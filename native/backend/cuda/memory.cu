@@ -1,4 +1,5 @@
-// Memory of the device. The arena takes slabs by cudaMalloc and hands out parts of them, best fit first. All
+// Memory of the device. The arena takes slabs by cudaMalloc and hands out parts of them, best fit first; what
+// is larger than a slab has one of its own, which nothing else shares and so nothing keeps when it goes. All
 // work is on one stream, so memory that is given back can be handed out again at once: what uses it next is
 // queued behind what used it before.
 #include <cstdio>
@@ -23,7 +24,7 @@ struct Arena {
     bool free;
   };
   Part* parts = nullptr;
-  uint64_t held_bytes = 0;
+  MemoryUse use = {};
 
   // The smallest free part that fits, or null.
   Part* find(size_t size_bytes) {
@@ -84,29 +85,33 @@ void free_arena(Arena* arena) {
   std::free(arena);
 }
 
-uint64_t held_bytes(Device* device) { return device->arena->held_bytes; }
+MemoryUse memory(Device* device) { return device->arena->use; }
 
 Status arena_allocate(Device* device, size_t size_bytes, void** data) {
   *data = nullptr;
   if (size_bytes > SIZE_MAX / 2) return kOutOfMemory;
   const size_t rounded =
       (size_bytes > 0 ? size_bytes + kAlignment - 1 : kAlignment) / kAlignment * kAlignment;
-  Arena::Part* part = device->arena->find(rounded);
+  const bool large = rounded > kSlabBytes;
+  Arena::Part* part = large ? nullptr : device->arena->find(rounded);
   if (!part) {
-    size_t slab = rounded > kSlabBytes ? (rounded + kSlabUnit - 1) / kSlabUnit * kSlabUnit : kSlabBytes;
+    const size_t least = (rounded + kSlabUnit - 1) / kSlabUnit * kSlabUnit;
+    // As many of its like as fit, so that a slab of a model's equal tensors has no rest.
+    size_t slab = large ? least : (kSlabBytes / rounded * rounded + kSlabUnit - 1) / kSlabUnit * kSlabUnit;
     void* memory = nullptr;
     cudaError_t error = cudaMalloc(&memory, slab);
-    if (error == cudaErrorMemoryAllocation && slab > rounded) {
+    if (error == cudaErrorMemoryAllocation && slab > least) {
       cudaGetLastError();
-      slab = (rounded + kSlabUnit - 1) / kSlabUnit * kSlabUnit;  // the last memory of a full device
+      slab = least;  // the last memory of a full device
       error = cudaMalloc(&memory, slab);
     }
     WINNOW_TRY(check(device, error, "allocating device memory"));
-    device->arena->held_bytes += slab;
+    device->arena->use.held_bytes += slab;
     part = device->arena->add(static_cast<char*>(memory), slab, nullptr, nullptr);
   }
-  device->arena->split(part, rounded);
+  if (!large) device->arena->split(part, rounded);
   part->free = false;
+  device->arena->use.used_bytes += part->size_bytes;
   *data = part->data;
   return kOk;
 }
@@ -117,9 +122,10 @@ Status arena_release(Device* device, void* data) {
   for (Arena::Part* part = device->arena->parts; part; part = part->next) {
     if (part->data != data || part->free) continue;
     part->free = true;
+    device->arena->use.used_bytes -= part->size_bytes;
     part = device->arena->join(part);
     if (part->before || part->after) return kOk;
-    device->arena->held_bytes -= part->size_bytes;
+    device->arena->use.held_bytes -= part->size_bytes;
     void* slab = part->data;
     device->arena->unlink(part);
     return check(device, cudaFree(slab), "giving device memory back");

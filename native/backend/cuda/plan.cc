@@ -90,6 +90,59 @@ void append_keys(const char* op, const AttentionPlan& plan, int64_t rows, Plan& 
   words.insert(words.end(), uses.begin(), uses.end());
 }
 
+// Positions at the beginning of both paths whose keys are in the same slots.
+int32_t common_positions(const AttentionSegment& one, const AttentionSegment& other) {
+  int32_t common = 0;
+  for (size_t i = 0; i < std::min(one.runs.size(), other.runs.size()); ++i) {
+    const KeyRun &left = one.runs[i], &right = other.runs[i];
+    if (left.block != right.block || left.begin != right.begin) break;
+    common = left.position + std::min(left.end, right.end);
+    if (left.end != right.end) break;
+  }
+  return common;
+}
+
+// For each row of a decode batch, how many whole chunks at the beginning of its path the next row has as
+// well. Empty where rows have no chunk in common, and where a segment has several rows, which share keys
+// anyway.
+std::vector<int32_t> chunks_with_next(const AttentionPlan& plan) {
+  const std::vector<AttentionSegment>& segments = plan.segments;
+  std::vector<int32_t> chunks(segments.size(), 0);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (segments[i].row_count != 1) return {};
+    if (i + 1 < segments.size() && segments[i + 1].row_begin == segments[i].row_begin + 1)
+      chunks[i] = common_positions(segments[i], segments[i + 1]) / kChunkKeys;
+  }
+  const bool any = std::any_of(chunks.begin(), chunks.end(), [](int32_t count) { return count > 0; });
+  return any ? chunks : std::vector<int32_t>{};
+}
+
+// Chunk after chunk, a tile of all rows in a stretch that has the chunk in common.
+void append_shared_tiles(const std::vector<int32_t>& with_next, int group, Plan& flat,
+                         std::vector<int32_t>& words) {
+  const auto segments = static_cast<int32_t>(with_next.size());
+  const int32_t chunks = with_next.empty() ? 0 : *std::max_element(with_next.begin(), with_next.end());
+  for (int32_t chunk = 0; chunk < chunks; ++chunk)
+    for (int32_t first = 0, last = 0; first < segments; first = last + 1) {
+      last = first;
+      while (with_next[static_cast<size_t>(last)] > chunk) ++last;  // the last segment has no next
+      const int32_t queries = last > first ? (last - first + 1) * group : 0;
+      for (int32_t query = 0; query < queries; query += kSharedQueries, ++flat.shared_tiles)
+        words.insert(words.end(), {first, query, std::min(kSharedQueries, queries - query), chunk});
+    }
+}
+
+void append_tiles(const AttentionPlan& plan, const std::vector<int32_t>& with_next, int group, Plan& flat,
+                  std::vector<int32_t>& words) {
+  for (size_t index = 0; index < plan.segments.size(); ++index) {
+    int32_t shared = with_next.empty() ? 0 : with_next[index];
+    if (!with_next.empty() && index > 0) shared = std::max(shared, with_next[index - 1]);
+    for (int32_t query = 0; query < plan.segments[index].row_count * group;
+         query += kTileQueries, ++flat.tiles)
+      words.insert(words.end(), {static_cast<int32_t>(index), query, shared});
+  }
+}
+
 }  // namespace
 
 Plan flatten_plan(const char* op, const AttentionPlan& plan, const KeyValueLayer& layer, int64_t rows,
@@ -114,10 +167,9 @@ Plan flatten_plan(const char* op, const AttentionPlan& plan, const KeyValueLayer
       entry += run.end - run.begin;
       ++flat.runs;
     }
-  for (size_t index = 0; index < plan.segments.size(); ++index)
-    for (int32_t query = 0; query < plan.segments[index].row_count * group;
-         query += kTileQueries, ++flat.tiles)
-      words.insert(words.end(), {static_cast<int32_t>(index), query});
+  const std::vector<int32_t> with_next = gradients ? std::vector<int32_t>{} : chunks_with_next(plan);
+  append_tiles(plan, with_next, group, flat, words);
+  append_shared_tiles(with_next, group, flat, words);
   if (gradients) append_keys(op, plan, rows, flat, words);
   flat.host_words = words.data();
   flat.words = static_cast<int64_t>(words.size());

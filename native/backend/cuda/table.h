@@ -12,7 +12,7 @@
 namespace winnow::cuda {
 
 // Changes with every change of this file; a library with another one is refused.
-constexpr uint32_t kTableVersion = 2;
+constexpr uint32_t kTableVersion = 3;
 
 enum Status : int32_t {
   kOk,
@@ -30,6 +30,8 @@ enum Status : int32_t {
 
 // Which products of two matrices the library makes itself.
 enum Gemm : int32_t { kGemmAuto, kGemmOwn, kGemmCublasLt };
+// How cuBLASLt's algorithm for a shape is chosen: its own first, or the fastest of some that are timed.
+enum GemmChoice : int32_t { kChoiceHeuristic, kChoiceTimed };
 
 struct Device;  // of the library
 
@@ -42,6 +44,11 @@ struct DeviceInfo {
   int32_t multiprocessors;
   int32_t driver_version, runtime_version;  // 13000 for 13.0; driver 0: none
   uint64_t total_bytes, free_bytes;
+};
+
+struct MemoryUse {
+  uint64_t held_bytes;  // taken from the device
+  uint64_t used_bytes;  // of them handed out
 };
 
 // The first wrong number that a kernel met since the last wait.
@@ -92,7 +99,8 @@ struct Plan {
   int64_t words;
   int32_t segments;  // (segments, 4): first row, rows, position of the first, where its path begins
   int32_t runs;      // (runs, 3): where in the paths, slot (block * 16 + lane) of the first key, keys
-  int32_t tiles;     // (tiles, 2): segment, first query of at most kTileQueries
+  int32_t tiles;  // (tiles, 3): segment, first query of at most kTileQueries, chunks that shared tiles take
+  int32_t shared_tiles;  // (shared_tiles, 4): segment, first query, queries (at most kSharedQueries), chunk
   int32_t
       key_tiles;    // (key_tiles, 5): row, keys (at most kTileKeys), offset in its uses, first use, last + 1
   int32_t uses;     // (uses, 2): segment, position of the key at offset 0; in the order of rows
@@ -100,6 +108,9 @@ struct Plan {
   int64_t longest;  // positions of the longest path
 };
 constexpr int kTileQueries = 8, kTileKeys = 8;
+// Queries whose paths have all positions of a chunk in common take it together: query i of a shared tile is
+// of the segment i / G behind the tile's, all of one row each.
+constexpr int kSharedQueries = 32, kChunkKeys = 256;
 
 struct Attention {
   const float *q, *key_cache, *value_cache;
@@ -120,12 +131,12 @@ struct Table {
   const char* architectures;  // "sm_80 sm_90a compute_90"
 
   Status (*probe)(int32_t ordinal, DeviceInfo* host_info);
-  Status (*open)(int32_t ordinal, Gemm gemm, Device** device, DeviceInfo* host_info);
+  Status (*open)(int32_t ordinal, Gemm gemm, GemmChoice choice, Device** device, DeviceInfo* host_info);
   void (*close)(Device*);
   Status (*enter)(Device*);  // makes it the calling thread's device; before any of what follows
   Status (*take_fault)(Device*, Fault* host_fault);  // of the last wait
   const char* (*last_error)(Device*);
-  uint64_t (*held_bytes)(Device*);
+  MemoryUse (*memory)(Device*);
 
   Status (*allocate)(Device*, size_t size_bytes, void** data);
   Status (*release)(Device*, void* data);

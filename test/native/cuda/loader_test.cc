@@ -90,6 +90,17 @@ TEST("cuda/WINNOW_CUDA_LIBRARY names the one file that is tried") {
 }
 #endif
 
+TEST("cuda/settings that name no way to make products are refused") {
+  for (const char* variable : {"WINNOW_CUDA_GEMM", "WINNOW_CUBLASLT_CHOICE"}) {
+    const char* kept = std::getenv(variable);
+    const std::string before = kept ? kept : "";
+    setenv(variable, "fastest", 1);
+    const std::string message = expect_error("ERR_OPTION", [] { open_device(kMostDevices - 1); });
+    EXPECT(message.starts_with(variable), message);
+    kept ? setenv(variable, before.c_str(), 1) : unsetenv(variable);
+  }
+}
+
 TEST("cuda/the device is open, or refused with a reason") {
   try {
     EXPECT(std::string(cuda_ops().name) == "cuda", cuda_ops().name);
