@@ -168,6 +168,23 @@ TEST("model/prefix cache/what is held stays, in both halves of a node that is sp
   EXPECT(cache.kept_blocks() == 4, cache.kept_blocks());
 }
 
+TEST("model/prefix cache/what was let go first makes room first") {
+  TinyModel tiny(cpu_ops(), "qwen2");
+  PrefixCache& cache = tiny.model.workspace().prefix_cache();
+  KeyValueStore& store = cache.begin(4, 2);
+  const auto adopt = [&](int32_t first) {
+    BlockLease lease(store);
+    lease.take(1);
+    return cache.adopt(kNoPrefix, counted(first, kKeyBlock), lease).value();
+  };
+  const PrefixHold one = adopt(0), two = adopt(100);
+  cache.release(two);
+  cache.release(one);
+  adopt(200);
+  EXPECT(cache.position(cache.match(kNoPrefix, counted(0, kKeyBlock))) == kKeyBlock, "let go last");
+  EXPECT(cache.position(cache.match(kNoPrefix, counted(100, kKeyBlock))) == 0, "let go first");
+}
+
 TEST("model/prefix cache/survives an abort in the middle of a call") {
   TinyModel tiny(cpu_ops(), "qwen3"), alone(cpu_ops(), "qwen3");
   Random random("aborted prefixes");

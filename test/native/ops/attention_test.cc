@@ -36,7 +36,7 @@ const std::vector<NamedForest>& forests() {
       {"long", {{{-1, 150, 0}}, 0}},
       {"decode", {{{-1, 33, 0}, {-1, 16, 100}, {0, 1, 200}, {0, 1, 300}, {1, 1, 400}}, 2}},
       {"decode of two groups", decode_of_two_groups()},
-      {"twins", {{{-1, 30, 0}, {0, 3, 30}}, 1, true}},
+      {"twins", {{{-1, 30, 0}, {0, 5, 30}}, 1, true}},
   };
   return all;
 }
