@@ -25,4 +25,10 @@ const std::vector<Backend>& backends() {
   return all;
 }
 
+const Ops& require_cuda_ops() {
+  const auto found = std::ranges::find(backends(), "cuda", &Backend::name);
+  if (!found->ops) skip(found->why_absent);
+  return *found->ops;
+}
+
 }  // namespace winnow::test

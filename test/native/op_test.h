@@ -122,6 +122,8 @@ struct Backend {
   std::string why_absent;
 };
 const std::vector<Backend>& backends();
+// The CUDA device's; skips the test where there is none.
+const Ops& require_cuda_ops();
 
 std::vector<Array> make_arrays(const OpCase& op_case);
 // One call between guard zones; checks them and that inputs are unchanged.

@@ -1,6 +1,6 @@
 import type { NativeModelConfig } from '../../native/index.js';
 
-const kQwen2 = {
+const qwen2Family = {
   normEpsilon: 1e-6,
   qkvBias: true,
   outputBias: false,
@@ -26,7 +26,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 64,
     maxPositions: 4096,
-    ...kQwen2,
+    ...qwen2Family,
   },
   /** Small enough to vary sizes over two decades in minutes. */
   small: {
@@ -38,7 +38,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 64,
     maxPositions: 8192,
-    ...kQwen2,
+    ...qwen2Family,
   },
   /** Seconds in all, for tests of the harness. */
   tiny: {
@@ -50,7 +50,7 @@ export const benchShapes = {
     kvHeads: 2,
     headDim: 16,
     maxPositions: 2048,
-    ...kQwen2,
+    ...qwen2Family,
   },
 } as const satisfies Record<string, NativeModelConfig>;
 

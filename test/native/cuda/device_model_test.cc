@@ -8,14 +8,6 @@
 namespace winnow::test {
 namespace {
 
-const Ops& device_ops() {
-  try {
-    return cuda_ops();
-  } catch (const Error& error) {
-    skip(std::string("no CUDA device: ") + error.what());
-  }
-}
-
 SamplingOptions greedy(int max_tokens) {
   SamplingOptions options;
   options.max_tokens = max_tokens;
@@ -34,7 +26,7 @@ void expect_close(const std::vector<float>& got, const std::vector<float>& expec
 }
 
 TEST("cuda/model/scores and greedy completions are the CPU's") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   for (const std::string& architecture : tiny_architectures())
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       TinyModel here(cpu_ops(), architecture, dtype), there(ops, architecture, dtype);
@@ -51,7 +43,7 @@ TEST("cuda/model/scores and greedy completions are the CPU's") {
 }
 
 TEST("cuda/model/gradients are the CPU's") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   for (const std::string& architecture : tiny_architectures())
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       TinyModel here(cpu_ops(), architecture, dtype), there(ops, architecture, dtype);
@@ -71,6 +63,13 @@ TEST("cuda/model/gradients are the CPU's") {
     }
 }
 
+void update(TinyModel& tiny, int step, float learning_rate) {
+  UpdateOptions options;
+  options.adamw.learning_rate = learning_rate;
+  options.adamw.step = step;
+  apply_gradients(tiny.model, options);
+}
+
 // Losses of twenty steps of AdamW.
 std::vector<double> train(TinyModel& tiny) {
   tiny.model.enable_training();
@@ -78,16 +77,13 @@ std::vector<double> train(TinyModel& tiny) {
   for (int step = 1; step <= 20; ++step) {
     losses.push_back(
         accumulate(tiny.model, kSequences, {unit_weights(kSequences), {}, {}, {}}, supervised()).sums.loss);
-    UpdateOptions options;
-    options.adamw.learning_rate = 1e-2f;
-    options.adamw.step = step;
-    apply_gradients(tiny.model, options);
+    update(tiny, step, 1e-2f);
   }
   return losses;
 }
 
 TEST("cuda/model/twenty steps follow the CPU's, and are the same bits twice") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     TinyModel here(cpu_ops(), "qwen2", dtype), there(ops, "qwen2", dtype), again(ops, "qwen2", dtype);
     const std::vector<double> expected = train(here), got = train(there);
@@ -162,16 +158,13 @@ PolicyRun learn(TinyModel& tiny) {
     const PolicyLossSums sums = accumulate(tiny.model, sequences, {weight, advantage, old, {}}, {}).sums;
     run.largest_log_ratio = std::fmax(run.largest_log_ratio, sums.max_absolute_log_ratio);
     run.mean_absolute_log_ratio = sums.absolute_log_ratio;
-    UpdateOptions options;
-    options.adamw.learning_rate = 2e-2f;
-    options.adamw.step = step;
-    apply_gradients(tiny.model, options);
+    update(tiny, step, 2e-2f);
   }
   return run;
 }
 
 TEST("cuda/model/twenty steps of policy optimization follow the CPU's rewards") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   const bool own = std::string(ops.instructions).find("products by own") != std::string::npos;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     TinyModel here(cpu_ops(), "qwen2", dtype), there(ops, "qwen2", dtype);

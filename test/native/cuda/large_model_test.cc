@@ -43,11 +43,7 @@ ModelConfig large_config(const LargeShape& shape) {
 }
 
 cuda::MemoryUse memory_use() {
-  try {
-    cuda_ops();
-  } catch (const Error& error) {
-    skip(std::string("no CUDA device: ") + error.what());
-  }
+  require_cuda_ops();
   cuda::OpenDevice& open = cuda::open_device(0);
   return open.table->memory(open.device);
 }

@@ -7,14 +7,6 @@
 namespace winnow::test {
 namespace {
 
-const Ops& device_ops() {
-  try {
-    return cuda_ops();
-  } catch (const Error& error) {
-    skip(std::string("no CUDA device: ") + error.what());
-  }
-}
-
 // A prompt of two chunks of 256 keys and a part of the third, and two continuations, one past another chunk's
 // end. Rows end in either or follow the prompt; the last row is of another prompt.
 const Forest kShared{{{-1, 600, 0},
@@ -63,7 +55,7 @@ int32_t shared_tiles(const Forest& forest, HeadShape shape) {
 }
 
 TEST("cuda/attention/a shared prefix gives the bits of separate ones") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   ThreadPool pool(1);
   for (const HeadShape& shape : kHeads) {
     EXPECT(shared_tiles(kShared, shape) >= 3 && shared_tiles(kCopies, shape) == 0, "who shares tiles");
@@ -78,7 +70,7 @@ TEST("cuda/attention/a shared prefix gives the bits of separate ones") {
 }
 
 TEST("cuda/attention/a shared prefix gives the reference's values") {
-  const Ops& ops = device_ops();
+  const Ops& ops = require_cuda_ops();
   for (const HeadShape& shape : kHeads) check_values(ops, attention_forward_case("shared", kShared, shape));
 }
 
