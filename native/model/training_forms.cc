@@ -1,6 +1,7 @@
 // How a tensor that trains is kept: its master, its gradient and its moments.
 #include <algorithm>
 
+#include "io/safetensors.h"
 #include "model/host_memory.h"
 #include "model/model_state.h"
 
@@ -64,6 +65,7 @@ TrainingBytes training_bytes(const ParameterSpec& spec, DType dtype, const Train
 void allocate_training(ModelState& state, Parameter& parameter, const TrainingForms& forms) {
   const ParameterSpec& spec = parameter.spec;
   WINNOW_CHECK(parameter.source, "ERR_INTERNAL", "the model has no weights yet");
+  const View loaded = parameter.source;
   if (master_is_packed(spec, forms)) {
     move_master_into_packed(state, parameter);
   } else if (!parameter.value) {
@@ -71,6 +73,8 @@ void allocate_training(ModelState& state, Parameter& parameter, const TrainingFo
     upload_as_f32(state.context, state.ops, parameter.value.view(), parameter.source);
     parameter.source = parameter.value.view();
   }
+  // Else the whole file would be in memory beside all that is made of it.
+  if (state.files) state.files->let_go(loaded);
   parameter.gradient = zeros(state, spec, DType::kF32);
   const bool small = moments_in_8_bits(spec, forms);
   for (Buffer* moment : {&parameter.moment1, &parameter.moment2})

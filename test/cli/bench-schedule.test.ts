@@ -29,7 +29,7 @@ function scheduleOf(limits: readonly (typeof quiet)[], answers: Record<string, r
     log.push('limits');
     return limits[Math.min(measured++, limits.length - 1)] as typeof quiet;
   };
-  return { log, sides, measureLimits, best: () => quiet };
+  return { log, sides, measureLimits, isOver: () => false, best: () => quiet };
 }
 
 test('sides take turns, with the limits between any two trials', async () => {
@@ -58,11 +58,22 @@ test('a disturbed trial is a round more for all, and no more than the repeats', 
   expect(await interleave({ ...always, trials: 2, repeats: 3 })).toHaveLength(5);
 });
 
+test('once the time is over no further round begins, and the first one is whole', async () => {
+  const schedule = scheduleOf([quiet], { a: [done], b: [done] });
+  const sidesOf = async (rounds: number): Promise<string> => {
+    let asked = 0;
+    const runs = await interleave({ ...schedule, trials: 7, repeats: 3, isOver: () => ++asked >= rounds });
+    return runs.map(({ side, round }) => `${side}${round}`).join(' ');
+  };
+  expect(await sidesOf(1)).toBe('a1 b1');
+  expect(await sidesOf(3)).toBe('a1 b1 a2 b2 a3 b3');
+});
+
 test('a little below the limits of the run is still quiet, and either limit counts', () => {
   const at = (flopsPerSecond: number, bytesPerSecond: number) => ({ flopsPerSecond, bytesPerSecond });
-  expect(isDisturbed({ before: at(90, 8), after: quiet }, quiet)).toBe(false);
+  expect(isDisturbed({ before: at(90, 7.5), after: quiet }, quiet)).toBe(false);
   expect(isDisturbed({ before: at(89, 10), after: quiet }, quiet)).toBe(true);
-  expect(isDisturbed({ before: quiet, after: at(100, 7.9) }, quiet)).toBe(true);
+  expect(isDisturbed({ before: quiet, after: at(100, 7.4) }, quiet)).toBe(true);
 });
 
 test('the limits of a run are those that most measurements come near, not a single high one', () => {

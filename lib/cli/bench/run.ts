@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly settings: BenchSettings;
   readonly trials: number;
   readonly repeats: number;
+  /** Of a benchmark: no further round begins after them. */
+  readonly minutes: number;
   /** Where the model folder is kept between runs. */
   readonly scratch: string;
   /** The executable of bench/peers; undefined: no peers. */
@@ -72,7 +74,7 @@ export class BenchRun {
   }
 
   async #record(workload: WorkloadName, benchCase: BenchCase): Promise<BenchRecord> {
-    const { trials, repeats, note } = this.#options;
+    const { trials, repeats, minutes, note } = this.#options;
     const given = this.#options.settings;
     const { threads = given.threads, shape = given.shape } = benchCase;
     const settings = { ...given, threads, shape };
@@ -80,10 +82,12 @@ export class BenchRun {
     const { timed, refused } = await this.#peerSides(benchCase, settings);
     const ours: Side = { name: OURS, run: () => this.#ownTrial(workload, benchCase, settings) };
     const best = (): Peak => runLimits(this.#limits.get(settings.threads) as Peak[]);
+    const end = performance.now() + minutes * 60_000;
     const runs = await interleave({
       sides: [ours, ...timed.map(({ side }) => side)],
       trials,
       repeats,
+      isOver: () => performance.now() > end,
       measureLimits: () => this.#measureLimits(settings),
       best,
       onTrial: (run) => note(trialLine(benchCase.name, run, best())),

@@ -30,14 +30,19 @@ export interface Schedule {
   readonly trials: number;
   /** At most so many rounds more, in place of disturbed ones. */
   readonly repeats: number;
+  /** Asked before every round but the first: whether the time for more of them is over. */
+  readonly isOver: () => boolean;
   readonly measureLimits: () => Promise<Peak>;
   /** The limits of the whole run so far: `runLimits`. */
   readonly best: () => Peak;
   readonly onTrial?: (run: TrialRun) => void;
 }
 
-/** A machine whose limits fall below these shares of the run's is doing something else. Reading scatters more than arithmetic. */
-const QUIET_SHARE: Readonly<Record<keyof Peak, number>> = { flopsPerSecond: 0.9, bytesPerSecond: 0.8 };
+/**
+ * A machine whose limits fall below these shares of the run's is doing something else. Reading scatters more than arithmetic: virtual
+ * machines were seen to go from 33 to 42 GB/s and back with nothing else on them.
+ */
+const QUIET_SHARE: Readonly<Record<keyof Peak, number>> = { flopsPerSecond: 0.9, bytesPerSecond: 0.75 };
 
 export function isDisturbed({ before, after }: Pick<TrialRun, 'before' | 'after'>, best: Peak): boolean {
   const fell = (of: keyof Peak): boolean => Math.min(before[of], after[of]) < QUIET_SHARE[of] * best[of];
@@ -55,7 +60,8 @@ export function runLimits(measured: readonly Peak[]): Peak {
 
 /**
  * Runs `trials` rounds, each side once a round, in their order. A side that fails or does not do the work takes no further part. Then,
- * while some side has fewer than `trials` undisturbed trials and repeats are left, another whole round, so that sides stay interleaved.
+ * while some side has fewer than `trials` undisturbed trials and repeats are left, another whole round, so that sides stay interleaved. Once
+ * the time is over, no further round begins.
  */
 export async function interleave(schedule: Schedule): Promise<TrialRun[]> {
   const runs: TrialRun[] = [];
@@ -65,6 +71,7 @@ export async function interleave(schedule: Schedule): Promise<TrialRun[]> {
     runs.filter((run) => run.side === side && !isDisturbed(run, schedule.best())).length;
   for (let round = 1; round <= schedule.trials + schedule.repeats; round++) {
     if (round > schedule.trials && sides.every(({ name }) => undisturbed(name) >= schedule.trials)) break;
+    if (round > 1 && schedule.isOver()) break;
     const left: Side[] = [];
     for (const side of sides) {
       const attempt = await side.run();

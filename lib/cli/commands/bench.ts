@@ -21,6 +21,7 @@ interface BenchOptions extends EngineOptions {
   readonly shape: BenchShape;
   readonly trials: number;
   readonly repeats: number;
+  readonly minutes?: number;
   readonly prompt: number;
   readonly completion: number;
   readonly group: number;
@@ -49,6 +50,7 @@ export function registerBench(program: Command, context: CommandContext): void {
     )
     .option('--trials <n>', 'processes per benchmark and side', integerFrom(1), 7)
     .option('--repeats <n>', 'at most so many rounds more, in place of disturbed ones', integerFrom(0), 3)
+    .option('--minutes <n>', 'of a benchmark: no further round begins after them; default: no limit', integerFrom(1))
     .option('--prompt <tokens>', 'prompt of the GRPO step; 4 times as many in grpo-long', integerFrom(1), 256)
     .option('--completion <tokens>', 'completions of the GRPO step; twice as many in grpo-long', integerFrom(2), 64)
     .option('--group <n>', 'completions of the GRPO step', integerFrom(1), 8)
@@ -89,6 +91,7 @@ async function printRecords(names: readonly WorkloadName[], options: BenchOption
     settings: { dtype, shape, threads, prompt, completion, group, queries, peerQueries },
     trials: options.trials,
     repeats: options.repeats,
+    minutes: options.minutes ?? Number.POSITIVE_INFINITY,
     scratch: options.scratch,
     peers: options.peers,
     peerChoices: options.peer,

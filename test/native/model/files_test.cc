@@ -1,5 +1,6 @@
 // Weights and optimizer state: into training, through files and back, or refused.
 #include <cmath>
+#include <fstream>
 
 #include "io/safetensors.h"
 #include "trainer_fixture.h"
@@ -21,6 +22,50 @@ TEST("model/training/enabling it does not move a log-probability, in f32 and bf1
       for (Parameter& parameter : tiny.model.parameters())
         EXPECT(parameter.source.data == parameter.value.view().data, "master of ", parameter.spec.name);
     }
+}
+
+// kB of a line such as "VmHWM:" in this process's status.
+int64_t status_bytes(const std::string& name) {
+  std::ifstream file("/proc/self/status");
+  std::string word;
+  while (file >> word)
+    if (word == name) {
+      int64_t kibibytes = 0;
+      file >> kibibytes;
+      return kibibytes * 1024;
+    }
+  return 0;
+}
+
+TEST("model/training/the file that was loaded leaves memory as its masters are made") {
+  TemporaryFile file("winnow-peak");
+  ModelConfig config = tiny_config("llama");
+  config.width = 512;
+  config.feed_forward = 2048;
+  config.layers = 6;
+  const TrainingForms forms{.moments = MomentForm::k8Bit};
+  ThreadPool pool(1);
+  Context context{pool};
+  {
+    Model source(context, cpu_ops(), config, DType::kBF16);
+    source.initialise(7, 0.02f);
+    source.save(file.path, DType::kF32);
+  }
+  Model model(context, cpu_ops(), config, DType::kBF16);
+  model.load(std::make_shared<SafetensorsReader>(std::vector<std::string>{file.path}));
+  int64_t planned = 0;
+  for (const Parameter& parameter : model.parameters()) {
+    const TrainingBytes bytes = training_bytes(parameter.spec, model.dtype(), forms);
+    planned += bytes.masters + bytes.gradients + bytes.moments;
+  }
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
+  const int64_t before = status_bytes("VmRSS:");
+  if (status_bytes("VmHWM:") > before + (int64_t{4} << 20)) return skip("the peak cannot be reset here");
+  model.enable_training(forms);
+  const int64_t taken = status_bytes("VmHWM:") - before;
+  const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(file.path));
+  EXPECT(taken < planned + file_bytes * 3 / 4, taken, " bytes for ", planned, " planned and a file of ",
+         file_bytes);
 }
 
 void step(Model& model, int64_t number) {
