@@ -162,7 +162,7 @@ const lossDefaults = {
   entropyCoefficient: 0,
   temperature: 1,
   maxBatchTokens: 1024,
-  headChunkRows: 64,
+  headChunkRows: 128,
   recompute: 'none' as Recompute,
   dropoutSeed: 0,
 };

@@ -168,7 +168,7 @@ export interface PlanTrainingRequest {
  * @throws WinnowError ERR_ADAPTER_CONFIG, ERR_ADAPTER_TARGET for an adapter that the model cannot have
  */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
-  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 64, recompute = 'none', adapter } = request;
+  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 128, recompute = 'none', adapter } = request;
   const { moments = 'f32', masters = 'f32' } = request;
   const threads = request.threads || availableParallelism();
   const addon = loadAddon();

@@ -63,7 +63,7 @@ struct LossOptions {
   PolicyLossOptions policy;
   float temperature = 1;
   int max_batch_tokens = 1024;  // forest rows per micro-batch; sequences that share a prefix stay together
-  int head_chunk_rows = 64;     // rows of logits that exist at once
+  int head_chunk_rows = 128;    // rows of logits that exist at once
   Recompute recompute = Recompute::kNone;
   uint64_t dropout_seed = 0;  // of an adapter with dropout; another one for every update
 };
@@ -116,7 +116,7 @@ struct MemoryPlan {
 };
 struct PlanOptions {
   int max_batch_tokens = 1024;
-  int head_chunk_rows = 64;
+  int head_chunk_rows = 128;
   Recompute recompute = Recompute::kNone;
   int threads = 1;
   // With an adapter the weights stay as they are; it alone has masters, gradients and moments.
