@@ -206,8 +206,6 @@ export interface NativeMemoryPlan {
   /** An upper bound of what the kernels hold besides. */
   scratchBytes: number;
   trainedParameters: number;
-  /** What this machine, or the control group that the process is in, has left now. */
-  availableBytes: number;
 }
 
 export interface BuildInfo {
@@ -238,6 +236,8 @@ export interface Addon {
   openSession(options: { device: DeviceName; deviceIndex?: number; threads: number }): SessionHandle;
   /** What the session got: the device, its instruction set and the number of compute threads. */
   sessionInfo(session: SessionHandle): { device: DeviceName; instructions: string; threads: number };
+  /** What is left now where the session's models live. */
+  availableBytes(session: SessionHandle): number;
   /** Refuses new calls, waits for those made before, frees everything; idempotent. */
   closeSession(session: SessionHandle): Promise<void>;
   /** Sets the CancelToken of a running or queued call; unknown ids are ignored. */

@@ -91,6 +91,11 @@ export class Session {
     return new Model({ addon: this.#addon, calls: this.#calls, handle, config, dtype: request.dtype });
   }
 
+  /** Bytes that are left now where the session's models live: on the device, or of this machine's memory. */
+  get availableBytes(): number {
+    return callNow(() => this.#addon.availableBytes(this.#handle));
+  }
+
   /** One timed run of a kernel, for `winnow bench`. */
   benchmark(request: BenchmarkRequest, options?: CallOptions): Promise<BenchmarkResult> {
     const { name, shape = {}, dtype = 'f32', repeats = 5 } = request;

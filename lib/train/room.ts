@@ -1,6 +1,5 @@
 /** Whether the longest cases of a run fit, asked before its first step: never an out-of-memory in hour five. */
 import { WinnowError } from '../errors.js';
-import { planTraining } from '../native/index.js';
 import type { ResolvedConfig, StageConfig } from './config.js';
 import { type LookedAt, lookAt, planStage, type StageMemory } from './plan.js';
 import type { RunParts } from './setup.js';
@@ -10,7 +9,7 @@ const kLookedAt = 2000;
 
 /**
  * Throws ERR_CONTEXT_LENGTH when a case is longer than the model's positions, and ERR_MEMORY_PLAN when a batch of the longest
- * one, beside the weights and the optimizer that are there already, needs more than the machine has left.
+ * one, beside the weights and the optimizer that are there already, needs more than the machine, or the device, has left.
  */
 export async function requireRoom(config: ResolvedConfig, parts: RunParts): Promise<void> {
   const { data, protocol, sampler, native } = parts;
@@ -20,8 +19,7 @@ export async function requireRoom(config: ResolvedConfig, parts: RunParts): Prom
     const cases = await lookAt(context, stage, data, parts.encode, kLookedAt);
     requirePositions(stage, cases, native.maxPositions);
     const { memory } = planStage(config, native, index, cases);
-    const { availableBytes } = planTraining({ config: native, dtype: config.model.dtype });
-    requireMemory(stage, memory, availableBytes);
+    requireMemory(stage, memory, parts.availableBytes());
   }
 }
 

@@ -38,6 +38,8 @@ export interface RunParts {
   readonly parameters: number;
   readonly trainedParameters: number;
   readonly native: NativeModelConfig;
+  /** Bytes that are left now where the model lives. */
+  availableBytes(): number;
   /** Writes the files of a model folder besides the weights. */
   writeModelFiles(folder: string): void;
   /** Writes a model folder, or with LoRA the adapter's: all that a later run, or PEFT, needs of the policy. */
@@ -86,6 +88,7 @@ export const prepare: Prepare = async (config, checkpoint, own, signal) => {
       parameters: countParameters(native),
       trainedParameters: countTrained(config, native),
       native,
+      availableBytes: () => session.availableBytes,
       writeModelFiles,
       saveModel: (folder) => saveModel(folder, config, model, writeModelFiles),
       openReference: (folder) => openReference(session, folder, config, signal),

@@ -7,7 +7,7 @@
 #include "addon/model_request.h"
 #include "backend/moment_codes.h"
 #include "io/safetensors.h"
-#include "model/available_memory.h"
+#include "model/room.h"
 
 namespace winnow::addon {
 namespace {
@@ -33,7 +33,7 @@ Source read_source(const Fields& source) {
 
 // Refuses a model that cannot fit before anything of it is allocated: the packed weights, and for a
 // random model the f32 numbers that they are packed from. In doubles, as hostile sizes overflow.
-void require_weight_memory(const Session& session, const ModelConfig& config, DType dtype, bool from_files) {
+void require_weight_memory(Session& session, const ModelConfig& config, DType dtype, bool from_files) {
   constexpr double kMost = 4e18;
   double packed = 0, values = 0;
   for (const ParameterSpec& spec : parameter_specs(config)) {
@@ -47,7 +47,7 @@ void require_weight_memory(const Session& session, const ModelConfig& config, DT
     if (!from_files) values += 4 * elements;
   }
   const auto text = [](double bytes) { return std::to_string(std::llround(bytes / (1 << 20))) + " MiB"; };
-  require_memory(static_cast<int64_t>(std::min(packed + values, kMost)),
+  require_memory(session.context(), session.ops(), static_cast<int64_t>(std::min(packed + values, kMost)),
                  "packed weights " + text(packed) + ", initial values " + text(values),
                  "use a smaller model, or bf16");
 }

@@ -1,4 +1,4 @@
-// openSession, sessionInfo, closeSession, cancelCall.
+// openSession, sessionInfo, availableBytes, closeSession, cancelCall.
 #include "addon/arguments.h"
 #include "addon/exports.h"
 #include "addon/handles.h"
@@ -47,6 +47,14 @@ Napi::Value session_info(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value available_bytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const std::shared_ptr<Session> session = session_of(info[0]);
+    return Napi::Number::New(env, static_cast<double>(session->ops().available_bytes(session->context())));
+  });
+}
+
 Napi::Value close_session(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard_promise(env, [&]() -> Napi::Value { return session_of(info[0])->close(env); });
@@ -67,6 +75,7 @@ Napi::Value cancel_call(const Napi::CallbackInfo& info) {
 void export_session(Napi::Env env, Napi::Object exports) {
   exports.Set("openSession", Napi::Function::New(env, open_session, "openSession"));
   exports.Set("sessionInfo", Napi::Function::New(env, session_info, "sessionInfo"));
+  exports.Set("availableBytes", Napi::Function::New(env, available_bytes, "availableBytes"));
   exports.Set("closeSession", Napi::Function::New(env, close_session, "closeSession"));
   exports.Set("cancelCall", Napi::Function::New(env, cancel_call, "cancelCall"));
 }

@@ -7,7 +7,6 @@
 
 #include "addon/exports.h"
 #include "addon/model_request.h"
-#include "model/available_memory.h"
 #include "train/trainer.h"
 
 namespace winnow::addon {
@@ -208,7 +207,6 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
     result.Set("kvStoreBytes", static_cast<double>(plan.kv_store));
     result.Set("scratchBytes", static_cast<double>(plan.scratch));
     result.Set("trainedParameters", static_cast<double>(plan.trained_parameters));
-    result.Set("availableBytes", static_cast<double>(available_memory_bytes()));
     return result;
   });
 }

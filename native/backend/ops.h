@@ -81,7 +81,8 @@ struct QuantisedMoments {
 constexpr int64_t master_rest_bytes(int64_t k, DType dtype) {
   return dtype == DType::kBF16 ? 2 * k + (k + 7) / 8 : 0;
 }
-inline constexpr int64_t kMasterRows = 16;  // rows of masters are packed and read in multiples of it
+inline constexpr int64_t kAllocationUnit = 256;  // what Ops::allocate may round a size up to, in bytes
+inline constexpr int64_t kMasterRows = 16;       // rows of masters are packed and read in multiples of it
 
 struct AdamwOptions {
   float learning_rate = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
@@ -100,6 +101,14 @@ struct Ops {
   void (*download)(Context&, void* host, const void* device, size_t size_bytes);
   void (*copy)(Context&, void* to, const void* from, size_t size_bytes);
   void (*zero)(Context&, void* data, size_t size_bytes);
+  // What can still be allocated: of the host, or of the device, where the backend's memory is. The largest
+  // int64 where that is not known.
+  int64_t (*available_bytes)(Context&);
+  // Takes `size_bytes` of the device's memory now, at once, and ends the reservation before it. What is
+  // allocated until the next call comes from there as far as it fits, each size rounded up to
+  // kAllocationUnit. The memory goes back when the reservation has ended and nothing in it is allocated. 0
+  // only ends. Nothing happens where memory is the host's. Throws ERR_OUT_OF_MEMORY.
+  void (*reserve)(Context&, size_t size_bytes);
 
   // ---- linear ------------------------------------------------------------------------------------
   size_t (*packed_weight_bytes)(int64_t n, int64_t k, DType dtype);
@@ -136,13 +145,18 @@ struct Ops {
   // ---- attention over the token forest --------------------------------------------------------------
   // Writes k, v (M, Hk*Dh) to the layer; slots (M, i32) = block * kKeyBlock + lane.
   void (*kv_write)(Context&, KeyValueLayer layer, View k, View v, View slots);
+  // `rope` of q (M, H*Dh) and k (M, Hk*Dh), in place, and `kv_write` of that k and v, in one pass with the
+  // same bits; cosine, sine (M, Dh/2).
+  void (*rope_kv_write)(Context&, KeyValueLayer layer, View q, View k, View v, View slots, View cosine,
+                        View sine);
   // out (M, H*Dh) set; lse (M, H) set to log sum exp of the scaled scores, or empty; q (M, H*Dh).
-  // Sums over keys run in lanes of position % kKeyBlock, in order of position.
+  // Sums over keys run in lanes of position % kKeyBlock, in order of position. Calls with the same `pass`,
+  // unless it is 0, have the same plan, unchanged: what was made of it is used again.
   void (*attention_forward)(Context&, View out, View lse, View q, KeyValueLayer layer,
-                            const AttentionPlan& plan, float scale);
+                            const AttentionPlan& plan, float scale, uint64_t pass);
   // dq (M, H*Dh), dk, dv (M, Hk*Dh) set. Every key of the plan has a batch row (KeyRun::row >= 0).
   void (*attention_backward)(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
-                             KeyValueLayer layer, const AttentionPlan& plan, float scale);
+                             KeyValueLayer layer, const AttentionPlan& plan, float scale, uint64_t pass);
 
   // ---- feed-forward: silu(gate) * up -----------------------------------------------------------------
   void (*swiglu_forward)(Context&, View out, View gate, View up);  // (M, F) set

@@ -1,6 +1,6 @@
 #include "model/activation_cache.h"
 
-#include "model/available_memory.h"
+#include "model/room.h"
 #include "model/workspace.h"
 
 namespace winnow {
@@ -24,7 +24,8 @@ void ActivationCache::start(int64_t rows) {
   if (rows <= 0) return;
   if (!rows_ || rows_->capacity() < rows) {
     rows_.reset();  // before the larger one is allocated
-    require_memory(size_bytes(config_, rows), "activations of " + std::to_string(rows) + " sampled tokens",
+    require_memory(context_, ops_, size_bytes(config_, rows),
+                   "activations of " + std::to_string(rows) + " sampled tokens",
                    "lower max_activation_bytes");
     rows_ = std::make_unique<Activations>(context_, ops_, config_, config_.layers, rows, Keep::kAllAndKeys);
   }

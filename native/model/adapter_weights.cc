@@ -5,9 +5,9 @@
 
 #include "base/philox.h"
 #include "io/safetensors.h"
-#include "model/available_memory.h"
 #include "model/host_memory.h"
 #include "model/model_state.h"
+#include "model/room.h"
 
 namespace winnow {
 namespace {
@@ -43,13 +43,16 @@ void require_files(std::span<const AdapterSpec> specs, const SafetensorsReader& 
                   "the adapter and the model may not belong together");
 }
 
-// Adds the matrices, contents undefined.
-void add_matrices(ModelState& state, std::span<const AdapterSpec> specs, const AdapterConfig& config) {
+// Adds the matrices, contents undefined. Their packed forms belong into what is returned.
+Reservation add_matrices(ModelState& state, std::span<const AdapterSpec> specs, const AdapterConfig& config) {
   int64_t bytes = 0;
   for (const AdapterSpec& spec : specs)
-    bytes +=
-        (spec.a.rows * spec.a.cols + spec.b.rows * spec.b.cols) * static_cast<int64_t>(2 * sizeof(float));
-  require_memory(bytes, "the adapter's matrices, plain and packed", "lower the adapter's rank");
+    for (const ParameterSpec* matrix : {&spec.a, &spec.b})
+      bytes += reserved_bytes(matrix->rows * matrix->cols * static_cast<int64_t>(sizeof(float))) +
+               reserved_bytes(packed_bytes(state, *matrix, DType::kF32));
+  require_memory(state.context, state.ops, bytes, "the adapter's matrices, plain and packed",
+                 "lower the adapter's rank");
+  Reservation reservation(state.context, state.ops, bytes);
   for (const AdapterSpec& spec : specs)
     for (const bool first : {true, false}) {
       const ParameterSpec& matrix = first ? spec.a : spec.b;
@@ -65,6 +68,7 @@ void add_matrices(ModelState& state, std::span<const AdapterSpec> specs, const A
     }
   state.adapter = config;
   state.adapter_scale = adapter_scale(config);
+  return reservation;
 }
 
 // Uniform in +-1/sqrt(K): Kaiming's bound with a = sqrt(5), as PEFT and torch.nn.Linear have it. A value
@@ -91,7 +95,7 @@ void pack_adapter(ModelState& state) {
 void Model::add_adapter(const AdapterConfig& config, const SafetensorsReader& files) {
   const std::vector<AdapterSpec> specs = checked_specs(*state_, config);
   require_files(specs, files);
-  add_matrices(*state_, specs, config);
+  const Reservation reservation = add_matrices(*state_, specs, config);
   for (const Parameter& parameter : state_->adapter_matrices())
     upload_as_f32(state_->context, state_->ops, parameter.source, files.tensor(parameter.spec.name));
   pack_adapter(*state_);
@@ -99,7 +103,7 @@ void Model::add_adapter(const AdapterConfig& config, const SafetensorsReader& fi
 
 void Model::add_adapter(const AdapterConfig& config, uint64_t seed) {
   const std::vector<AdapterSpec> specs = checked_specs(*state_, config);
-  add_matrices(*state_, specs, config);
+  const Reservation reservation = add_matrices(*state_, specs, config);
   for (const AdapterSpec& spec : specs) {
     const Parameter& weight = state_->parameters[spec.layer];
     initialise_a(*state_, *weight.adapter_a, seed, static_cast<uint32_t>(spec.layer));

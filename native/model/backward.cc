@@ -34,7 +34,7 @@ class Backward {
   }
 
  private:
-  View work(Slot slot, int64_t width) { return state_.workspace.view(slot, {rows_, width}); }
+  View work(Slot slot, int64_t width) { return state_.workspace.rows_view(slot, rows_, width); }
 
   void recompute_norm(const Parameter* weight, View residual) {
     state_.ops.rms_norm_forward(state_.context, normed_, View{}, residual, weight->value.view(),
@@ -99,7 +99,7 @@ class Backward {
     const View dvalue = work(Slot::kValueGradient, state_.key_width());
     state_.ops.attention_backward(state_.context, dquery, dkey, dvalue, dattended, kept.attended,
                                   rotated_query(layer, kept), kept.lse, store_.layer(index), batch_.plan,
-                                  attention_scale(config));
+                                  attention_scale(config), pass_);
     unrotate(dquery, layer.query_norm, config.heads, kept.query, kept.query_rstd);
     unrotate(dkey, layer.key_norm, config.kv_heads, kept.key_raw, kept.key_rstd);
 
@@ -121,6 +121,7 @@ class Backward {
   KeyValueStore& store_;
   ActivationSource& kept_;
   int64_t rows_;
+  uint64_t pass_ = new_pass();
   View dresidual_, cosine_, sine_, normed_, dnormed_;
 };
 

@@ -1,4 +1,5 @@
 // The decoder: embedding, then per layer attention and feed-forward onto the residual, then the final norm.
+#include <atomic>
 #include <cmath>
 
 #include "backend/shapes.h"
@@ -6,6 +7,11 @@
 #include "model/model_state.h"
 
 namespace winnow {
+
+uint64_t new_pass() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
 
 View embedding_table(const ModelState& state) {
   View table = state.embedding->source;
@@ -70,7 +76,7 @@ class Forward {
   }
 
  private:
-  View work(Slot slot, int64_t width) { return state_.workspace.view(slot, {rows_, width}); }
+  View work(Slot slot, int64_t width) { return state_.workspace.rows_view(slot, rows_, width); }
 
   void embed() {
     const View tokens = state_.workspace.upload(Slot::kTokens, batch_.tokens);
@@ -94,15 +100,14 @@ class Forward {
     adapter_forward(state_, out, x, *weight);
   }
 
-  // Projects, normalises per head where the model does, and rotates.
-  View project_rotated(const Parameter* weight, const Parameter* bias, const Parameter* head_norm, int heads,
-                       View raw, View rstd, View rotated) {
-    linear(head_norm ? raw : rotated, normed_, weight, bias, false);
+  // Projects, and normalises per head where the model does.
+  View project(const Parameter* weight, const Parameter* bias, const Parameter* head_norm, int heads,
+               View raw, View rstd, View out) {
+    linear(head_norm ? raw : out, normed_, weight, bias, false);
     if (head_norm)
-      state_.ops.rms_norm_forward(state_.context, per_head(rotated, heads), rstd, per_head(raw, heads),
+      state_.ops.rms_norm_forward(state_.context, per_head(out, heads), rstd, per_head(raw, heads),
                                   head_norm->value.view(), state_.config.norm_epsilon);
-    state_.ops.rope(state_.context, split_heads(rotated, heads), cosine_, sine_, false);
-    return rotated;
+    return out;
   }
 
   void attention_block(int index, const LayerActivations& kept) {
@@ -118,18 +123,17 @@ class Forward {
     } else if (!query) {
       query = work(Slot::kQuery, state_.query_width());
     }
-    query = project_rotated(layer.query, layer.query_bias, layer.query_norm, config.heads, query_raw,
-                            kept.query_rstd, query);
-    const View key =
-        project_rotated(layer.key, layer.key_bias, layer.key_norm, config.kv_heads, key_raw, kept.key_rstd,
-                        kept.key ? kept.key : work(Slot::kKey, state_.key_width()));
+    query = project(layer.query, layer.query_bias, layer.query_norm, config.heads, query_raw, kept.query_rstd,
+                    query);
+    const View key = project(layer.key, layer.key_bias, layer.key_norm, config.kv_heads, key_raw,
+                             kept.key_rstd, kept.key ? kept.key : work(Slot::kKey, state_.key_width()));
     const View value = kept.value ? kept.value : work(Slot::kValue, state_.key_width());
     linear(value, normed_, layer.value, layer.value_bias, false);
 
-    state_.ops.kv_write(state_.context, store_.layer(index), key, value, slots_);
+    state_.ops.rope_kv_write(state_.context, store_.layer(index), query, key, value, slots_, cosine_, sine_);
     const View attended = kept.attended ? kept.attended : work(Slot::kAttended, state_.query_width());
     state_.ops.attention_forward(state_.context, attended, kept.lse, query, store_.layer(index), batch_.plan,
-                                 attention_scale(config));
+                                 attention_scale(config), pass_);
     move_residual(kept.residual_mid ? kept.residual_mid : work(Slot::kResidual, config.width));
     linear(residual_, attended, layer.output, layer.output_bias, true);
   }
@@ -166,6 +170,7 @@ class Forward {
   KeyValueStore& store_;
   Activations* kept_;
   int64_t rows_;
+  uint64_t pass_ = new_pass();
   View cosine_, sine_, slots_, normed_, residual_;
 };
 

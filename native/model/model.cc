@@ -4,9 +4,9 @@
 #include <set>
 
 #include "io/safetensors.h"
-#include "model/available_memory.h"
 #include "model/host_memory.h"
 #include "model/model_state.h"
+#include "model/room.h"
 
 namespace winnow {
 namespace {
@@ -75,15 +75,45 @@ bool is_matrix(const ParameterSpec& spec) {
          spec.kind == ParameterKind::kValueHead;
 }
 
+int64_t packed_bytes(const ModelState& state, const ParameterSpec& spec, DType dtype) {
+  return static_cast<int64_t>(state.ops.packed_weight_bytes(spec.rows, spec.cols, dtype) + 1) / 2 * 2;
+}
+
+namespace {
+
+// Adapters and value heads are read as they are.
+DType packed_dtype(const ModelState& state, const Parameter& parameter) {
+  const bool adapts = static_cast<size_t>(&parameter - state.parameters.data()) >= state.decoder_parameters;
+  return adapts || parameter.spec.kind == ParameterKind::kValueHead ? DType::kF32 : state.dtype;
+}
+
+// Of the packed forms that are not there yet.
+int64_t missing_packed_bytes(const ModelState& state) {
+  int64_t bytes = 0;
+  for (const Parameter& parameter : state.parameters)
+    if (has_packed_form(state, parameter) && !parameter.packed_storage)
+      bytes += reserved_bytes(packed_bytes(state, parameter.spec, packed_dtype(state, parameter)));
+  return bytes;
+}
+
+// On a device the embedding's rows are a copy of those in the file.
+void require_loading_memory(const ModelState& state) {
+  const int64_t packed = missing_packed_bytes(state);
+  const int64_t copied =
+      shares_host_memory(state.ops) ? 0 : static_cast<int64_t>(state.embedding->source.size_bytes());
+  require_memory(state.context, state.ops, packed + copied,
+                 "packed weights " + std::to_string(packed) + ", embedding " + std::to_string(copied),
+                 "use a smaller model, or bf16");
+}
+
+}  // namespace
+
 void pack_weight(ModelState& state, Parameter& parameter) {
   if (!parameter.packed_storage) {
-    const bool adapts = static_cast<size_t>(&parameter - state.parameters.data()) >= state.decoder_parameters;
-    const bool exact = adapts || parameter.spec.kind == ParameterKind::kValueHead;
-    const DType dtype = exact ? DType::kF32 : state.dtype;
-    const auto bytes = state.ops.packed_weight_bytes(parameter.spec.rows, parameter.spec.cols, dtype);
+    const DType dtype = packed_dtype(state, parameter);
     // Counted in 16-bit elements: the layout is the backend's own.
-    parameter.packed_storage =
-        allocate_buffer(state.context, state.ops, {static_cast<int64_t>(bytes + 1) / 2}, DType::kBF16);
+    parameter.packed_storage = allocate_buffer(
+        state.context, state.ops, {packed_bytes(state, parameter.spec, dtype) / 2}, DType::kBF16);
     parameter.packed = {parameter.packed_storage.view().data, parameter.spec.rows, parameter.spec.cols,
                         dtype};
   }
@@ -161,6 +191,7 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
     parameter.source = parameter.value.view();
   }
   state_->embedding_table.reset();
+  require_loading_memory(*state_);
   device_view(state_->context, state_->ops, state_->embedding->source, state_->embedding_table);
   state_->files = std::move(files);
   pack();
@@ -168,6 +199,7 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
 
 void Model::pack() {
   state_->workspace.forget_computed();
+  const Reservation reservation(state_->context, state_->ops, missing_packed_bytes(*state_));
   for (Parameter& parameter : state_->parameters)
     if (has_packed_form(*state_, parameter) && (parameter.gradient || !state_->trains) &&
         !parameter.master_rest) {
@@ -182,17 +214,21 @@ void Model::enable_training(const TrainingForms& forms) {
   TrainingForms own = forms;
   if (state_->adapter) own.masters = MasterForm::kF32;  // an adapter's values are read as they are
   TrainingBytes total{};
+  int64_t rounding = 0;
   for (const Parameter& parameter : state_->parameters) {
     if (!state_->may_train(parameter)) continue;
     const TrainingBytes bytes = training_bytes(parameter.spec, state_->dtype, own);
     if (!parameter.value) total.masters += bytes.masters;
     total.gradients += bytes.gradients;
     total.moments += bytes.moments;
+    rounding += kTrainingBuffers * kAllocationUnit;
   }
-  require_memory(total.masters + total.gradients + total.moments,
+  const int64_t needed = total.masters + total.gradients + total.moments;
+  require_memory(state_->context, state_->ops, needed,
                  "masters " + std::to_string(total.masters) + ", gradients " +
                      std::to_string(total.gradients) + ", moments " + std::to_string(total.moments),
                  "train a smaller model, with 8-bit moments or split masters, or free memory");
+  const Reservation reservation(state_->context, state_->ops, needed + rounding);
   for (Parameter& parameter : state_->parameters)
     if (state_->may_train(parameter)) allocate_training(*state_, parameter, own);
   if (!state_->adapter) {

@@ -54,6 +54,8 @@ struct ModelState {
   int64_t key_width() const { return int64_t{config.kv_heads} * config.head_dim; }
 };
 
+// At most so many buffers are what allocate_training makes of a parameter.
+inline constexpr int64_t kTrainingBuffers = 6;
 // Master, gradient and moments of a parameter that will train, moments of zero.
 void allocate_training(ModelState& state, Parameter& parameter, const TrainingForms& forms);
 
@@ -63,8 +65,14 @@ View host_values(ModelState& state, const Parameter& parameter, std::vector<std:
 // Zeros.
 void reset_value_head(ModelState& state);
 bool is_matrix(const ParameterSpec& spec);
+// Bytes of the packed form, a whole number of 16-bit elements.
+int64_t packed_bytes(const ModelState& state, const ParameterSpec& spec, DType dtype);
 // Makes the packed form from the f32 values where there are some, or from `source`.
 void pack_weight(ModelState& state, Parameter& parameter);
+
+// A number that no other pass of the process has, for Ops::attention_forward and attention_backward: nothing
+// changes a batch while a pass over it runs.
+uint64_t new_pass();
 
 // (V, D) as the embedding kernels read it.
 View embedding_table(const ModelState& state);

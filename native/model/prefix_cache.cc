@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/available_memory.h"
+#include "model/room.h"
 
 namespace winnow {
 
@@ -19,7 +19,7 @@ KeyValueStore& PrefixCache::begin(int64_t blocks, int64_t kept) {
     clear();
     store_.reset();  // before the larger one is allocated
     const auto bytes = static_cast<int64_t>(KeyValueStore::size_bytes(config_, blocks + kept));
-    require_memory(bytes,
+    require_memory(context_, ops_, bytes,
                    "KV store of " + std::to_string(blocks + kept) + " blocks, " + std::to_string(kept) +
                        " of them for prefixes",
                    "lower max_batch, max_kv_bytes or max_prefix_bytes");

@@ -17,6 +17,32 @@ Workspace::Workspace(Context& context, const Ops& ops, const ModelConfig& config
       activation_cache_(context, ops, config),
       prefix_cache_(context, ops, config) {}
 
+Reservation Workspace::reserve(const WorkingSize& size, int64_t size_bytes) {
+  if (size_bytes <= planned_bytes_ && size.rows <= planned_.rows && size.computed <= planned_.computed &&
+      size.one_layer <= planned_.one_layer && size.blocks <= planned_.blocks)
+    return {};
+  planned_ = {std::max(planned_.rows, size.rows), std::max(planned_.computed, size.computed),
+              std::max(planned_.one_layer, size.one_layer), std::max(planned_.blocks, size.blocks)};
+  planned_bytes_ = std::max(planned_bytes_, size_bytes);
+  release_working();
+  return {context_, ops_, planned_bytes_};
+}
+
+// Masters belong to the optimizer, not to a pass.
+void Workspace::release_working() {
+  for (size_t slot = 0; slot < buffers_.size(); ++slot)
+    if (static_cast<Slot>(slot) != Slot::kMasters) buffers_[slot].reset();
+  store_.reset();
+  activations_.reset();
+  layer_inputs_.reset();
+  layer_activations_.reset();
+}
+
+View Workspace::rows_view(Slot slot, int64_t rows, int64_t width) {
+  view(slot, {std::max(rows, planned_.rows), width});
+  return view(slot, {rows, width});
+}
+
 View Workspace::view(Slot slot, std::initializer_list<int64_t> shape, DType dtype) {
   Buffer& buffer = buffers_[static_cast<size_t>(slot)];
   View view(nullptr, dtype, shape);
@@ -48,7 +74,7 @@ View Workspace::upload(Slot slot, std::span<const int32_t> values) {
 KeyValueStore& Workspace::store(int64_t blocks) {
   if (!store_ || store_->blocks() < blocks) {
     store_.reset();
-    store_ = std::make_unique<KeyValueStore>(context_, ops_, config_, blocks);
+    store_ = std::make_unique<KeyValueStore>(context_, ops_, config_, std::max(blocks, planned_.blocks));
   }
   WINNOW_CHECK(store_->free_blocks() == store_->blocks(), "ERR_INTERNAL",
                "the working KV store still has blocks in use");
@@ -56,21 +82,22 @@ KeyValueStore& Workspace::store(int64_t blocks) {
 }
 
 Activations& Workspace::activations(int64_t rows) {
-  return grown(activations_, config_.layers, rows, Keep::kAll);
+  return grown(activations_, config_.layers, rows, planned_.computed, Keep::kAll);
 }
 
 Activations& Workspace::layer_inputs(int64_t rows) {
-  return grown(layer_inputs_, config_.layers, rows, Keep::kLayerInputs);
+  return grown(layer_inputs_, config_.layers, rows, planned_.computed, Keep::kLayerInputs);
 }
 
 Activations& Workspace::layer_activations(int64_t rows) {
-  return grown(layer_activations_, 1, rows, Keep::kAllAndKeys);
+  return grown(layer_activations_, 1, rows, planned_.one_layer, Keep::kAllAndKeys);
 }
 
-Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, Keep keep) {
+Activations& Workspace::grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, int64_t planned,
+                              Keep keep) {
   if (!held || held->capacity() < rows) {
     held.reset();  // before the larger one is allocated
-    held = std::make_unique<Activations>(context_, ops_, config_, layers, rows, keep);
+    held = std::make_unique<Activations>(context_, ops_, config_, layers, std::max(rows, planned), keep);
   }
   held->bind(0, rows);
   return *held;

@@ -11,6 +11,7 @@
 #include "model/activation_cache.h"
 #include "model/kv_store.h"
 #include "model/prefix_cache.h"
+#include "model/room.h"
 #include "tensor/buffer.h"
 
 namespace winnow {
@@ -71,11 +72,25 @@ enum class Slot : uint8_t {
 Buffer allocate_buffer(Context& context, const Ops& ops, std::initializer_list<int64_t> shape,
                        DType dtype = DType::kF32);
 
+// The largest batches of a call.
+struct WorkingSize {
+  int64_t rows = 0;       // of any pass
+  int64_t computed = 0;   // of a pass whose activations are kept
+  int64_t one_layer = 0;  // of a pass that takes a layer's activations at a time
+  int64_t blocks = 0;     // of the KV store
+};
+
 class Workspace {
  public:
   Workspace(Context& context, const Ops& ops, const ModelConfig& config);
 
+  // Makes room at once for all that passes of that size work with, `size_bytes` together. Where more is asked
+  // for than before, what is held is given up, so that it does not stand beside what takes its place.
+  Reservation reserve(const WorkingSize& size, int64_t size_bytes);
+
   View view(Slot slot, std::initializer_list<int64_t> shape, DType dtype = DType::kF32);
+  // (rows, width) of a pass over `rows` rows, in a buffer for as many rows as are planned.
+  View rows_view(Slot slot, int64_t rows, int64_t width);
   View upload(Slot slot, std::span<const float> values, std::initializer_list<int64_t> shape);
   View upload(Slot slot, std::span<const float> values);    // (values)
   View upload(Slot slot, std::span<const int32_t> values);  // (values)
@@ -96,11 +111,15 @@ class Workspace {
   int64_t working_bytes() const;  // the same without the caches, which outlive a pass
 
  private:
-  Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, Keep keep);
+  void release_working();
+  Activations& grown(std::unique_ptr<Activations>& held, int layers, int64_t rows, int64_t planned,
+                     Keep keep);
 
   Context& context_;
   const Ops& ops_;
   const ModelConfig& config_;
+  WorkingSize planned_;
+  int64_t planned_bytes_ = 0;
   std::array<Buffer, static_cast<size_t>(Slot::kCount)> buffers_;
   std::unique_ptr<KeyValueStore> store_;
   std::unique_ptr<Activations> activations_, layer_inputs_, layer_activations_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/available_memory.h"
+#include "model/room.h"
 #include "model/workspace.h"
 #include "sample/generate_loop.h"
 
@@ -111,7 +111,8 @@ GenerateResult generate(Model& model, std::span<const int32_t> tokens, std::span
     tree.match(cache);
     return GenerateLoop(model, store, std::move(tree), request, cancel, progress).run();
   }
-  require_memory(static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), blocks)),
+  require_memory(model.context(), model.ops(),
+                 static_cast<int64_t>(KeyValueStore::size_bytes(model.config(), blocks)),
                  "KV store of " + std::to_string(blocks) + " blocks", "lower max_batch or max_kv_bytes");
   KeyValueStore store(model.context(), model.ops(), model.config(), blocks);
   return GenerateLoop(model, store, std::move(tree), request, cancel, progress).run();

@@ -70,12 +70,12 @@ class GradientPass {
     BlockLease lease(store);
     ForwardBatch batch = plan_batch(forest, lease);
     if (drops(model_)) batch.dropout_keys = dropout_keys(forest, options_.dropout_seed);
-    const View hidden = workspace.view(Slot::kHidden, {rows, model_.config().width});
+    const View hidden = workspace.rows_view(Slot::kHidden, rows, model_.config().width);
     const auto activations = forward_for_gradient(model_, planned, batch, store, options_.recompute, hidden);
     if (planned.cached_rows) result_.cached_tokens += rows;
     const double forward_end = seconds();
 
-    const View dhidden = workspace.view(Slot::kHiddenGradient, {rows, model_.config().width});
+    const View dhidden = workspace.rows_view(Slot::kHiddenGradient, rows, model_.config().width);
     model_.ops().zero(model_.context(), dhidden.data, dhidden.size_bytes());
     if (options_.kind != LossKind::kValue)
       run_head(hidden, dhidden, loss_entries(sequences_, planned.members, forest, inputs_.weight));
@@ -192,7 +192,7 @@ LossResult accumulate_gradients(Model& model, std::span<const int32_t> tokens,
   const NeededTokens flat = needed_tokens(sequences, inputs);
   const Sequences needed{flat.tokens, flat.offsets};
   const std::vector<MicroBatch> batches = plan_micro_batches(model, needed, options.max_batch_tokens);
-  require_room(model, batches, options);
+  const Reservation room = make_room(model, batches, options);
   int64_t done = 0, total = 0;
   for (const MicroBatch& batch : batches) total += batch.members.rows;
   GradientPass pass(model, sequences, inputs, options, cancel);

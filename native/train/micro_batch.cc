@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "model/activation_cache.h"
-#include "model/available_memory.h"
+#include "model/host_memory.h"
+#include "model/room.h"
 #include "model/workspace.h"
 
 namespace winnow {
@@ -22,20 +23,28 @@ std::vector<MicroBatch> plan_micro_batches(Model& model, const Sequences& needed
   return planned;
 }
 
-void require_room(Model& model, std::span<const MicroBatch> batches, const LossOptions& options) {
+Reservation make_room(Model& model, std::span<const MicroBatch> batches, const LossOptions& options) {
   BatchRows rows;
+  WorkingSize size;
   for (const MicroBatch& batch : batches) {
     int64_t& most = batch.cached_rows ? rows.cached : rows.computed;
     most = std::max(most, batch.members.rows);
+    size.blocks = std::max(size.blocks, blocks_needed(batch.forest));
   }
+  size.rows = std::max(rows.computed, rows.cached);
+  size.computed = rows.computed;
+  size.one_layer = options.recompute == Recompute::kLayer ? size.rows : rows.cached;
   PlanOptions shape;
   shape.head_chunk_rows = options.head_chunk_rows;
   shape.recompute = options.recompute;
   shape.threads = model.context().pool.threads();
   shape.adapter = model.adapter();
   const MemoryPlan plan = plan_batch_memory(model.config(), rows, shape);
-  const int64_t held = model.workspace().working_bytes() + model.context().pool.scratch_bytes();
-  require_memory(plan.activations + plan.head + plan.kv_store + plan.scratch - held,
+  const int64_t working = plan.activations + plan.head + plan.kv_store;
+  // The threads' scratch is the host's; a device's is its library's own.
+  const int64_t scratch = shares_host_memory(model.ops()) ? model.context().pool.scratch_bytes() : 0;
+  const int64_t held = model.workspace().working_bytes() + scratch;
+  require_memory(model.context(), model.ops(), working + plan.scratch - held,
                  "activations " + std::to_string(plan.activations) + ", head " + std::to_string(plan.head) +
                      ", KV store " + std::to_string(plan.kv_store) + ", scratch " +
                      std::to_string(plan.scratch) + ", less " + std::to_string(held) +
@@ -43,6 +52,7 @@ void require_room(Model& model, std::span<const MicroBatch> batches, const LossO
                  options.recompute == Recompute::kLayer
                      ? "lower max_batch_tokens or head_chunk_rows"
                      : "lower max_batch_tokens or head_chunk_rows, or let the layers be computed again");
+  return model.workspace().reserve(size, working);
 }
 
 std::shared_ptr<ActivationSource> forward_for_gradient(Model& model, const MicroBatch& micro,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/attention_planning.h"
+#include "model/room.h"
 #include "model/token_forest.h"
 #include "train/batching.h"
 #include "train/trainer.h"
@@ -25,9 +26,9 @@ bool drops(const Model& model);
 
 std::vector<MicroBatch> plan_micro_batches(Model& model, const Sequences& needed, int64_t max_rows);
 
-// Throws ERR_MEMORY_PLAN when the largest of them needs more memory than there is, beside what is held
-// already.
-void require_room(Model& model, std::span<const MicroBatch> batches, const LossOptions& options);
+// Makes room for the largest of them: buffers that passes ask for while the result lives come from it. Throws
+// ERR_MEMORY_PLAN when it needs more memory than there is, beside what is held already.
+Reservation make_room(Model& model, std::span<const MicroBatch> batches, const LossOptions& options);
 
 // Sets `hidden` (M, D) by a forward pass, or from what the sampler left, and tells where backward finds
 // the rest, until the next batch.

@@ -90,12 +90,12 @@ void time_attention(const Ops& ops, int paths, int length, int rows, bool shared
   const std::string shape = " paths=" + std::to_string(paths) + " length=" + std::to_string(length) + " rows=" +
                             std::to_string(rows) + (shared ? " shared" : "");
   report("attention_forward" + shape,
-         seconds(ops, out, 3, [&] { ops.attention_forward(context, out, lse, q, layer, plan, 0.125f); }), flops, bytes);
+         seconds(ops, out, 3, [&] { ops.attention_forward(context, out, lse, q, layer, plan, 0.125f, 0); }), flops, bytes);
   if (rows > 1) {
     const View dq = uniform(ops, m, kHeads * kDim), dout = uniform(ops, m, kHeads * kDim);
     const View dk = uniform(ops, m, kKvHeads * kDim), dv = uniform(ops, m, kKvHeads * kDim);
     report("attention_backward" + shape, seconds(ops, dq, 3, [&] {
-             ops.attention_backward(context, dq, dk, dv, dout, out, q, lse, layer, plan, 0.125f);
+             ops.attention_backward(context, dq, dk, dv, dout, out, q, lse, layer, plan, 0.125f, 0);
            }), 2.5 * flops, bytes);
     for (void* data : {dq.data, dout.data, dk.data, dv.data}) ops.release(context, data);
   }

@@ -58,6 +58,7 @@ struct DryRun {
   ~DryRun();
 };
 extern bool dry;
+extern size_t allocations, uploads;  // calls of cudaMalloc that gave memory, copies to the device, so far
 
 struct DeviceAccess {  // device memory may be touched while one lives
   DeviceAccess();

@@ -31,6 +31,7 @@ size_t device_bytes = kDeviceBytes, held_bytes = 0;
 
 double clock_milliseconds = 0;
 bool dry = false;
+size_t allocations = 0, uploads = 0;
 
 DryRun::DryRun(size_t free_bytes) {
   dry = true;
@@ -53,6 +54,7 @@ cudaError_t cudaMalloc(void** data, size_t size_bytes) {
   void* mapped = mmap(nullptr, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return cudaErrorMemoryAllocation;
   held_bytes += size_bytes;
+  ++winnow::emulated::allocations;
   winnow::emulated::mappings().push_back({mapped, size_bytes});
   *data = mapped;
   return cudaSuccess;
@@ -80,6 +82,7 @@ cudaError_t cudaFreeHost(void* data) {
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind,
                             cudaStream_t) {
+  winnow::emulated::uploads += kind == cudaMemcpyHostToDevice;
   if (winnow::emulated::dry) {
     if (kind == cudaMemcpyDeviceToHost) std::memset(to, 0, size_bytes);
     return cudaSuccess;

@@ -182,6 +182,7 @@ export function fakePrepare(behaviour: FakeBehaviour = {}, made: FakeModel[] = [
       data: { ...data, train: own.train ?? data.train, test: own.test ?? data.test },
       ...{ protocol, model, device: 'fake', parameters: kLabels.length, trainedParameters: kLabels.length },
       native: kNative,
+      availableBytes: () => Number.MAX_SAFE_INTEGER,
       sampler: new LanguageModel(model as never, tokenizer),
       encode: (text: string) => Int32Array.from([...tokenizer.encode(text), tokenizer.eosTokenId as number]),
       writeModelFiles: (folder: string) => tokenizer.saveTo(folder),

@@ -17,8 +17,11 @@ export function registerDoctor(program: Command, _context: CommandContext): void
     await writeStdout(options.json ? `${JSON.stringify(report)}\n` : describe(report));
     // Opening is the only proof that a backend works.
     await withSession(options, async (session) => {
-      if (!options.json)
-        await writeStdout(`chosen: ${session.device} (${session.instructions}), ${session.threads} threads\n`);
+      if (options.json) return;
+      const left = (session.availableBytes / 2 ** 30).toFixed(1);
+      await writeStdout(
+        `chosen: ${session.device} (${session.instructions}), ${session.threads} threads, ${left} GiB left for models\n`,
+      );
     });
   });
 }

@@ -17,9 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "backend/attention_shapes.h"
 #include "backend/shapes.h"
 #include "backend/ops.h"
 #include "backend/optimizer_shapes.h"
 #include "backend/sampling_checks.h"
 #include "base/aligned_memory.h"
+#include "base/available_memory.h"
 #include "base/philox.h"

@@ -1,4 +1,5 @@
 // The engine's side of the operations on the token forest: shapes, and the forest flattened.
+#include "backend/attention_shapes.h"
 #include "backend/cuda/call.h"
 #include "backend/cuda/plan.h"
 
@@ -32,6 +33,22 @@ Attention attention(View out, View lse, View q, const KeyValueLayer& layer, int 
   return call;
 }
 
+// The plan flattened, or what was made of it for another call of the same pass.
+std::shared_ptr<const FlatPlan> flattened(const char* op, const Context& context, const AttentionPlan& plan,
+                                          const KeyValueLayer& layer, int64_t rows, int group, bool gradients,
+                                          uint64_t pass) {
+  OpenDevice& open = open_device(context.device);
+  const std::lock_guard lock(open.plans_mutex);
+  std::shared_ptr<const FlatPlan>& kept = open.plans[gradients];
+  if (pass != 0 && kept && kept->pass == pass && kept->rows == rows && kept->blocks == layer.blocks &&
+      kept->group == group)
+    return kept;
+  const auto made = std::make_shared<FlatPlan>(FlatPlan{pass, rows, layer.blocks, group, {}, {}});
+  made->plan = flatten_plan(op, plan, layer, rows, group, gradients, made->words);
+  ++open.plans_made;
+  return kept = made;
+}
+
 }  // namespace
 
 void kv_write(Context& context, KeyValueLayer layer, View k, View v, View slots) {
@@ -39,28 +56,39 @@ void kv_write(Context& context, KeyValueLayer layer, View k, View v, View slots)
   require_shape("kv_write", "slots", slots, rows, 1, DType::kI32);
   require_shape("kv_write", "k", k, rows, width);
   require_shape("kv_write", "v", v, rows, width);
+  const KeyValues to{layer.keys, layer.values, layer.blocks, layer.kv_heads, layer.head_dim};
   call(context, [&](const Table& table, Device* device) {
-    return table.kv_write(device, layer.keys, layer.values, k.as<float>(), v.as<float>(), slots.as<int32_t>(),
-                          rows, layer.kv_heads, layer.head_dim, layer.blocks);
+    return table.kv_write(device, &to, k.as<float>(), v.as<float>(), slots.as<int32_t>(), rows);
+  });
+}
+
+void rope_kv_write(Context& context, KeyValueLayer layer, View q, View k, View v, View slots, View cosine,
+                   View sine) {
+  const int64_t heads = require_rope_kv_write(layer, q, k, v, slots, cosine, sine);
+  const KeyValues to{layer.keys, layer.values, layer.blocks, layer.kv_heads, layer.head_dim};
+  call(context, [&](const Table& table, Device* device) {
+    return table.rope_kv_write(device, &to, q.as<float>(), k.as<float>(), v.as<float>(), slots.as<int32_t>(),
+                               cosine.as<float>(), sine.as<float>(), slots.rows(), heads);
   });
 }
 
 void attention_forward(Context& context, View out, View lse, View q, KeyValueLayer layer,
-                       const AttentionPlan& plan, float scale) {
+                       const AttentionPlan& plan, float scale, uint64_t pass) {
   const int heads = query_heads("attention_forward", q, layer);
   const int64_t rows = q.rows();
   require_shape("attention_forward", "q", q, rows, q.cols());
   require_shape("attention_forward", "out", out, rows, q.cols());
   if (lse) require_shape("attention_forward", "lse", lse, rows, heads);
-  std::vector<int32_t> words;
+  const auto flat =
+      flattened("attention_forward", context, plan, layer, rows, heads / layer.kv_heads, false, pass);
   Attention prepared = attention(out, lse, q, layer, heads, scale);
-  prepared.plan = flatten_plan("attention_forward", plan, layer, rows, heads / layer.kv_heads, false, words);
+  prepared.plan = flat->plan;
   call(context,
        [&](const Table& table, Device* device) { return table.attention_forward(device, &prepared); });
 }
 
 void attention_backward(Context& context, View dq, View dk, View dv, View dout, View out, View q, View lse,
-                        KeyValueLayer layer, const AttentionPlan& plan, float scale) {
+                        KeyValueLayer layer, const AttentionPlan& plan, float scale, uint64_t pass) {
   const int heads = query_heads("attention_backward", q, layer);
   const int64_t rows = q.rows(), width = q.cols(), kv_width = int64_t{layer.kv_heads} * layer.head_dim;
   require_shape("attention_backward", "q", q, rows, width);
@@ -70,9 +98,10 @@ void attention_backward(Context& context, View dq, View dk, View dv, View dout, 
   require_shape("attention_backward", "dk", dk, rows, kv_width);
   require_shape("attention_backward", "dv", dv, rows, kv_width);
   require_shape("attention_backward", "lse", lse, rows, heads);
-  std::vector<int32_t> words;
+  const auto flat =
+      flattened("attention_backward", context, plan, layer, rows, heads / layer.kv_heads, true, pass);
   Attention prepared = attention(out, lse, q, layer, heads, scale);
-  prepared.plan = flatten_plan("attention_backward", plan, layer, rows, heads / layer.kv_heads, true, words);
+  prepared.plan = flat->plan;
   const AttentionGradients gradients{dq.as<float>(), dk.as<float>(), dv.as<float>(), dout.as<float>()};
   call(context, [&](const Table& table, Device* device) {
     return table.attention_backward(device, &prepared, &gradients);

@@ -32,10 +32,11 @@ void bias_backward(Context&, View dbias, View dout);
 
 // The operations on the token forest.
 void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots);
+void rope_kv_write(Context&, KeyValueLayer layer, View q, View k, View v, View slots, View cosine, View sine);
 void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer, const AttentionPlan& plan,
-                       float scale);
+                       float scale, uint64_t pass);
 void attention_backward(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
-                        KeyValueLayer layer, const AttentionPlan& plan, float scale);
+                        KeyValueLayer layer, const AttentionPlan& plan, float scale, uint64_t pass);
 // The operations on logits and log-probabilities.
 void softmax_statistics(Context&, View lse, View logprob, View entropy, View logits, View targets,
                         float inverse_temperature);

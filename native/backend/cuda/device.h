@@ -44,25 +44,29 @@ struct Device {
   void* scratch = nullptr;      // of one operation; the stream orders its users
   size_t scratch_bytes = 0;
 
-  int32_t *plan = nullptr, *paths = nullptr;  // the last plan: its words, and a slot for every position
-  size_t plan_capacity = 0, paths_capacity = 0;
-  int32_t* host_plan = nullptr;
-  size_t host_plan_capacity = 0;
-  int64_t plan_words = 0;
+  struct KeptPlan {
+    int32_t *words = nullptr, *paths = nullptr;  // as it came, and a slot for every position
+    size_t words_capacity = 0, paths_capacity = 0;
+    int32_t* host_words = nullptr;
+    size_t host_capacity = 0;
+    int64_t count = 0;  // of words; 0: none is kept
+  };
+  KeptPlan plans[2];  // the last without tiles of keys, and the last with them, which backward needs
 
   char error[256] = {};
 };
 
 // Notes what the runtime said and turns it into a Status.
 Status check(Device* device, cudaError_t error, const char* what);
+// For the library itself, never from a reservation: it would outlive what that was made for.
 Status arena_allocate(Device* device, size_t size_bytes, void** data);
 Status arena_release(Device* device, void* data);
 // Grows `*data` to `size_bytes`; contents undefined.
-Status reserve(Device* device, void** data, size_t* capacity, size_t size_bytes);
+Status grow(Device* device, void** data, size_t* capacity, size_t size_bytes);
 template <typename T>
 Status scratch(Device* device, int64_t count, T** data) {
   const Status status =
-      reserve(device, &device->scratch, &device->scratch_bytes, static_cast<size_t>(count) * sizeof(T));
+      grow(device, &device->scratch, &device->scratch_bytes, static_cast<size_t>(count) * sizeof(T));
   *data = static_cast<T*>(device->scratch);
   return status;
 }

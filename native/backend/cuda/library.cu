@@ -69,7 +69,7 @@ void close(Device* device) {
   for (cudaEvent_t event : device->staged)
     if (event) cudaEventDestroy(event);
   if (device->stream) cudaStreamDestroy(device->stream);
-  std::free(device->host_plan);
+  for (const Device::KeptPlan& plan : device->plans) std::free(plan.host_words);
   std::free(device);
 }
 
@@ -141,6 +141,8 @@ constexpr Table kTable = {
     .download = download,
     .copy = copy,
     .zero = zero,
+    .available = available,
+    .reserve = reserve,
     .pack_weight = pack_weight,
     .linear_forward = linear_forward,
     .linear_backward_input = linear_backward_input,
@@ -154,6 +156,7 @@ constexpr Table kTable = {
     .swiglu_forward = swiglu_forward,
     .swiglu_backward = swiglu_backward,
     .kv_write = kv_write,
+    .rope_kv_write = rope_kv_write,
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .softmax_statistics = softmax_statistics,

@@ -13,6 +13,8 @@ Status release(Device* device, void* data);
 Status download(Device* device, void* host_to, const void* from, size_t size_bytes);
 Status copy(Device* device, void* to, const void* from, size_t size_bytes);
 Status zero(Device* device, void* data, size_t size_bytes);
+Status available(Device* device, uint64_t* host_bytes);
+Status reserve(Device* device, size_t size_bytes);
 
 Status pack_weight(Device* device, void* to, const void* from, int32_t format, bool bf16, int64_t count);
 Status linear_forward(Device* device, float* out, const float* x, const void* weight, const float* bias,
@@ -35,8 +37,10 @@ Status rope(Device* device, float* x, const float* cosine, const float* sine, in
 Status swiglu_forward(Device* device, float* out, const float* gate, const float* up, int64_t count);
 Status swiglu_backward(Device* device, float* dgate, float* dup, const float* dout, const float* gate,
                        const float* up, int64_t count);
-Status kv_write(Device* device, float* keys, float* values, const float* k, const float* v,
-                const int32_t* slots, int64_t m, int64_t kv_heads, int64_t head_dim, int64_t blocks);
+Status kv_write(Device* device, const KeyValues* to, const float* k, const float* v, const int32_t* slots,
+                int64_t m);
+Status rope_kv_write(Device* device, const KeyValues* to, float* q, float* k, const float* v,
+                     const int32_t* slots, const float* cosine, const float* sine, int64_t m, int64_t heads);
 Status attention_forward(Device* device, const Attention* call);
 Status attention_backward(Device* device, const Attention* call, const AttentionGradients* gradients);
 Status softmax_statistics(Device* device, float* lse, float* logprob, float* entropy, const float* logits,

@@ -173,7 +173,7 @@ std::string source_text(int32_t operation) {
     case FaultSource::kIndex:
       return "[rows] index";
     case FaultSource::kSlot:
-      return "[kv_write] slot";
+      return "[key/value layer] slot";
     case FaultSource::kTarget:
       return "[softmax] target";
     default:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -15,6 +16,15 @@ struct Attempt {
   std::string path, outcome;
 };
 
+// What attention_ops.cc made of an AttentionPlan for the calls of one pass.
+struct FlatPlan {
+  uint64_t pass;
+  int64_t rows, blocks;
+  int group;
+  std::vector<int32_t> words;
+  Plan plan;  // points to `words`
+};
+
 struct OpenDevice {
   const Table* table = nullptr;
   Device* device = nullptr;
@@ -22,6 +32,9 @@ struct OpenDevice {
   std::string library, instructions;  // "sm_90: NVIDIA H100 80GB HBM3, products by cuBLASLt 13.1"
   std::atomic<bool> ready{false};
   std::mutex mutex;  // one caller at a time: sessions may share the device
+  std::mutex plans_mutex;
+  std::shared_ptr<const FlatPlan> plans[2];  // the last, without and with gradients
+  int64_t plans_made = 0;
 };
 
 // Where the library is looked for, in order: the file that WINNOW_CUDA_LIBRARY names and no other, or

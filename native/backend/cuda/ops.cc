@@ -35,6 +35,16 @@ void zero(Context& context, void* data, size_t size_bytes) {
   call(context, [&](const Table& table, Device* device) { return table.zero(device, data, size_bytes); });
 }
 
+int64_t available_bytes(Context& context) {
+  uint64_t bytes = 0;
+  call(context, [&](const Table& table, Device* device) { return table.available(device, &bytes); });
+  return static_cast<int64_t>(bytes);
+}
+
+void reserve(Context& context, size_t size_bytes) {
+  call(context, [&](const Table& table, Device* device) { return table.reserve(device, size_bytes); });
+}
+
 void gather(Context& context, View out, View indices, View table_view, bool bf16, FaultSource source) {
   call(context, [&](const Table& table, Device* device) {
     return table.gather(device, out.as<float>(), table_view.data, indices.as<int32_t>(),
@@ -171,6 +181,8 @@ Ops make_ops(const OpenDevice& open) {
           .download = download,
           .copy = copy,
           .zero = zero,
+          .available_bytes = available_bytes,
+          .reserve = reserve,
           .packed_weight_bytes = packed_weight_bytes,
           .pack_weight = pack_weight,
           .linear_forward = linear_forward,
@@ -183,6 +195,7 @@ Ops make_ops(const OpenDevice& open) {
           .rms_norm_backward = rms_norm_backward,
           .rope = rope,
           .kv_write = kv_write,
+          .rope_kv_write = rope_kv_write,
           .attention_forward = attention_forward,
           .attention_backward = attention_backward,
           .swiglu_forward = swiglu_forward,

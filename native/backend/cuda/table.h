@@ -12,7 +12,7 @@
 namespace winnow::cuda {
 
 // Changes with every change of this file; a library with another one is refused.
-constexpr uint32_t kTableVersion = 3;
+constexpr uint32_t kTableVersion = 4;
 
 enum Status : int32_t {
   kOk,
@@ -93,7 +93,8 @@ struct Moments {
 constexpr int kMomentEntries = 256;
 
 // A token forest, flattened by the engine (plan.cc) into one array of words in host memory, group after
-// group. The library keeps what it made of the last one, so that every layer of a pass finds it there.
+// group. The library keeps what it made of the last one with tiles of keys and of the last one without, so
+// that every layer of a pass finds it there.
 struct Plan {
   const int32_t* host_words;
   int64_t words;
@@ -111,6 +112,11 @@ constexpr int kTileQueries = 8, kTileKeys = 8;
 // Queries whose paths have all positions of a chunk in common take it together: query i of a shared tile is
 // of the segment i / G behind the tile's, all of one row each.
 constexpr int kSharedQueries = 32, kChunkKeys = 256;
+
+struct KeyValues {  // winnow::KeyValueLayer
+  float *keys, *values;
+  int64_t blocks, kv_heads, head_dim;
+};
 
 struct Attention {
   const float *q, *key_cache, *value_cache;
@@ -144,6 +150,8 @@ struct Table {
   Status (*download)(Device*, void* host_to, const void* from, size_t size_bytes);
   Status (*copy)(Device*, void* to, const void* from, size_t size_bytes);
   Status (*zero)(Device*, void* data, size_t size_bytes);
+  Status (*available)(Device*, uint64_t* host_bytes);  // free on the device, and held but not handed out
+  Status (*reserve)(Device*, size_t size_bytes);       // winnow::Ops::reserve
 
   // `format` is a winnow::DType: 0 f32, 1 bf16, 2 f16; weights are row-major (N, K) of f32 or bf16.
   Status (*pack_weight)(Device*, void* to, const void* from, int32_t format, bool bf16, int64_t count);
@@ -170,8 +178,11 @@ struct Table {
   Status (*swiglu_backward)(Device*, float* dgate, float* dup, const float* dout, const float* gate,
                             const float* up, int64_t count);
 
-  Status (*kv_write)(Device*, float* keys, float* values, const float* k, const float* v,
-                     const int32_t* slots, int64_t m, int64_t kv_heads, int64_t head_dim, int64_t blocks);
+  Status (*kv_write)(Device*, const KeyValues* to, const float* k, const float* v, const int32_t* slots,
+                     int64_t m);
+  Status (*rope_kv_write)(Device*, const KeyValues* to, float* q, float* k, const float* v,
+                          const int32_t* slots, const float* cosine, const float* sine, int64_t m,
+                          int64_t heads);
   Status (*attention_forward)(Device*, const Attention* call);
   Status (*attention_backward)(Device*, const Attention* call, const AttentionGradients* gradients);
 

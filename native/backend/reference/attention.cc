@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/attention_shapes.h"
 #include "backend/reference/reference.h"
 
 namespace winnow::reference {
@@ -103,8 +104,19 @@ void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots) {
   }
 }
 
+void rope_kv_write(Context& context, KeyValueLayer layer, View q, View k, View v, View slots, View cosine,
+                   View sine) {
+  const int64_t rows = slots.rows(), width = static_cast<int64_t>(layer.kv_heads) * layer.head_dim;
+  const int64_t heads = require_rope_kv_write(layer, q, k, v, slots, cosine, sine);
+  require_indices("rope_kv_write", "slot", slots, layer.blocks * kKeyBlock);
+  if (rows == 0) return;
+  rope(context, View(q.data, q.dtype, {rows, heads, layer.head_dim}), cosine, sine, false);
+  rope(context, View(k.data, k.dtype, {rows, layer.kv_heads, layer.head_dim}), cosine, sine, false);
+  kv_write(context, layer, View(k.data, k.dtype, {rows, width}), v, slots);
+}
+
 void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer, const AttentionPlan& plan,
-                       float scale) {
+                       float scale, uint64_t) {
   const int64_t rows = q.rows(), width = q.cols(), head_dim = layer.head_dim;
   const int64_t heads = query_heads("attention_forward", q, layer);
   require_shape("attention_forward", "q", q, rows, width);
@@ -139,7 +151,7 @@ void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer
 }
 
 void attention_backward(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
-                        KeyValueLayer layer, const AttentionPlan& plan, float scale) {
+                        KeyValueLayer layer, const AttentionPlan& plan, float scale, uint64_t) {
   const int64_t rows = q.rows(), width = q.cols(), head_dim = layer.head_dim;
   const int64_t heads = query_heads("attention_backward", q, layer), kv_width = layer.kv_heads * head_dim;
   for (const auto& [argument, view] : {std::pair("dq", dq), {"dout", dout}, {"out", out}, {"q", q}})

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "backend/reference/reference.h"
+#include "base/available_memory.h"
 #include "base/aligned_memory.h"
 
 namespace winnow::reference {
@@ -25,5 +26,9 @@ void download(Context& context, void* host, const void* device, size_t size_byte
 void zero(Context&, void* data, size_t size_bytes) {
   if (size_bytes) std::memset(data, 0, size_bytes);
 }
+
+int64_t available_bytes(Context&) { return available_memory_bytes(); }
+
+void reserve(Context&, size_t) {}
 
 }  // namespace winnow::reference

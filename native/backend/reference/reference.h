@@ -58,6 +58,8 @@ void upload(Context&, void* device, const void* host, size_t size_bytes);
 void download(Context&, void* host, const void* device, size_t size_bytes);
 void copy(Context&, void* to, const void* from, size_t size_bytes);
 void zero(Context&, void* data, size_t size_bytes);
+int64_t available_bytes(Context&);
+void reserve(Context&, size_t size_bytes);
 
 size_t packed_weight_bytes(int64_t n, int64_t k, DType dtype);
 void pack_weight(Context&, PackedWeight weight, View source);
@@ -79,10 +81,11 @@ void dropout(Context&, View out, View x, View keys, DropoutOptions options, bool
 void rope(Context&, View x, View cosine, View sine, bool inverse);
 
 void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots);
+void rope_kv_write(Context&, KeyValueLayer layer, View q, View k, View v, View slots, View cosine, View sine);
 void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer, const AttentionPlan& plan,
-                       float scale);
+                       float scale, uint64_t);
 void attention_backward(Context&, View dq, View dk, View dv, View dout, View out, View q, View lse,
-                        KeyValueLayer layer, const AttentionPlan& plan, float scale);
+                        KeyValueLayer layer, const AttentionPlan& plan, float scale, uint64_t);
 
 void swiglu_forward(Context&, View out, View gate, View up);
 void swiglu_backward(Context&, View dgate, View dup, View dout, View gate, View up);

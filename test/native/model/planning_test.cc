@@ -3,7 +3,7 @@
 
 #include "model/activations.h"
 #include "model/attention_planning.h"
-#include "model/available_memory.h"
+#include "model/room.h"
 #include "model/workspace.h"
 #include "tiny_model.h"
 #include "train/batching.h"
@@ -199,9 +199,16 @@ TEST("model/planning/a gradient holds no more than was planned, and less when la
 }
 
 TEST("model/planning/memory that is not there is refused") {
-  EXPECT(available_memory_bytes() > 0, "something is available");
-  require_memory(1, "one byte", "");
-  expect_error("ERR_MEMORY_PLAN", [] { require_memory(int64_t{1} << 60, "an exbibyte", ""); });
+  ThreadPool pool(1);
+  Context context{pool};
+  for (const Ops* ops : {&reference_ops(), &cpu_ops()}) {
+    EXPECT(ops->available_bytes(context) > 0, "something is available");
+    require_memory(context, *ops, 1, "one byte", "");
+    expect_error("ERR_MEMORY_PLAN",
+                 [&] { require_memory(context, *ops, int64_t{1} << 60, "an exbibyte", ""); });
+    ops->reserve(context, size_t{1} << 60);  // nothing, where memory is the host's
+    ops->reserve(context, 0);
+  }
 }
 
 }  // namespace

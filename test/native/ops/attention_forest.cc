@@ -141,7 +141,7 @@ OpCase attention_forward_case(const std::string& label, const Forest& forest, He
       [=](const Ops& ops, Context& context, const std::vector<View>& v) {
         ops.attention_forward(context, v[kForwardOut], v[kForwardLse], v[kForwardQ],
                               layer_of(v[kForwardKeys], v[kForwardValues], shape), built.plan,
-                              scale_of(shape));
+                              scale_of(shape), 0);
         return std::vector<double>{};
       },
       false};
@@ -181,7 +181,7 @@ OpCase attention_backward_case(const std::string& label, const Forest& forest, H
             ops.attention_backward(context, v[kBackwardDq], v[kBackwardDk], v[kBackwardDv], v[kBackwardDout],
                                    v[kBackwardOut], v[kBackwardQ], v[kBackwardLse],
                                    layer_of(v[kBackwardKeys], v[kBackwardValues], shape), built.plan,
-                                   scale_of(shape));
+                                   scale_of(shape), 0);
             return std::vector<double>{};
           },
           false};

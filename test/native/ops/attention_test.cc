@@ -197,14 +197,14 @@ TEST("ops/reference/attention by hand") {
   float q[] = {5, 5, std::log(3.0f), 0};
   AttentionPlan plan{{{0, 2, 0, -1, {{0, 0, 0, 2, 0}}}}};
   reference_ops().attention_forward(context, View(out, DType::kF32, {2, 2}), View(lse, DType::kF32, {2, 1}),
-                                    View(q, DType::kF32, {2, 2}), {keys, values, 1, 1, 2}, plan, 1.0f);
+                                    View(q, DType::kF32, {2, 2}), {keys, values, 1, 1, 2}, plan, 1.0f, 0);
   EXPECT(out[0] == 4 && out[1] == 8 && lse[0] == 5, out[0], " ", out[1], " ", lse[0]);
   EXPECT(std::fabs(out[2] - 3) < 1e-6f && std::fabs(out[3] - 4) < 1e-6f, out[2], " ", out[3]);
   EXPECT(std::fabs(lse[1] - std::log(4.0f)) < 1e-6f, lse[1]);
   plan.segments[0].runs[0].block = 1;
   expect_error("ERR_SHAPE", [&] {
     reference_ops().attention_forward(context, View(out, DType::kF32, {2, 2}), View(),
-                                      View(q, DType::kF32, {2, 2}), {keys, values, 1, 1, 2}, plan, 1.0f);
+                                      View(q, DType::kF32, {2, 2}), {keys, values, 1, 1, 2}, plan, 1.0f, 0);
   });
 }
 
@@ -223,13 +223,13 @@ TEST("ops/reference/attention gradient") {
   const KeyValueLayer layer{keys.view().f32(), values.view().f32(), built.blocks, 2, 3};
   const auto loss = [&] {
     ops.kv_write(context, layer, k.view(), v.view(), slots.view());
-    ops.attention_forward(context, out.view(), lse.view(), q.view(), layer, built.plan, 0.5f);
+    ops.attention_forward(context, out.view(), lse.view(), q.view(), layer, built.plan, 0.5f, 0);
     return weighted_sum(dout, out);
   };
   loss();
   Array dq = zero_array({rows, width}), dk = zero_array({rows, kv_width}), dv = dk;
   ops.attention_backward(context, dq.view(), dk.view(), dv.view(), dout.view(), out.view(), q.view(),
-                         lse.view(), layer, built.plan, 0.5f);
+                         lse.view(), layer, built.plan, 0.5f, 0);
   check_finite_differences("dq", q, dq, kStep, kGradientTolerance, loss);
   check_finite_differences("dk", k, dk, kStep, kGradientTolerance, loss);
   check_finite_differences("dv", v, dv, kStep, kGradientTolerance, loss);

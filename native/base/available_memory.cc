@@ -1,10 +1,9 @@
-#include "model/available_memory.h"
+#include "base/available_memory.h"
 
 #include <algorithm>
 #include <fstream>
 #include <limits>
-
-#include "base/error.h"
+#include <string>
 
 namespace winnow {
 namespace {
@@ -37,13 +36,5 @@ int64_t control_group_available() {
 }  // namespace
 
 int64_t available_memory_bytes() { return std::min(meminfo_available(), control_group_available()); }
-
-void require_memory(int64_t needed, const std::string& plan, const std::string& hint) {
-  const int64_t available = available_memory_bytes();
-  if (needed > available)
-    throw Error("ERR_MEMORY_PLAN", "the memory that is available does not suffice",
-                "at most " + std::to_string(available) + " bytes",
-                std::to_string(needed) + " bytes (" + plan + ")", hint);
-}
 
 }  // namespace winnow
