@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ModelHandle, SessionHandle } from '../../lib/native/addon-types.js';
 import { control, createModel, rawAddon, rejection, tinyConfig } from './support.js';
@@ -76,6 +77,12 @@ describe('handles', () => {
     await addon.disposeModel(model);
     addon.cancelCall(other, 1);
     expect(addon.sessionInfo(other).threads).toBe(1);
+  });
+
+  it('tells the memory that is left, which is less than the machine has', () => {
+    const left = addon.availableBytes(session);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(totalmem());
   });
 
   it('keeps two sessions apart', async () => {

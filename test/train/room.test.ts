@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { TrainConfig } from '../../lib/train/config.js';
+import type { Prepare } from '../../lib/train/setup.js';
 import { train } from '../../lib/train/trainer.js';
+import { fakePrepare } from './fake-model.js';
+import { makeConfig } from './fake-run.js';
 import { tinyRun } from './tiny-run.js';
 
 interface Refusal {
@@ -41,6 +44,15 @@ it('refuses a later stage whose batches no machine can hold, with the plan', asy
   expect(failure.code).toBe('ERR_MEMORY_PLAN');
   expect(failure.message).toContain('stage grpo');
   expect(failure.received).toMatch(/activations \d+.*scratch \d+/);
+});
+
+it('asks where the model lives how much is left', async () => {
+  const prepare = fakePrepare();
+  const onFullDevice: Prepare = async (...request) => ({ ...(await prepare(...request)), availableBytes: () => 1000 });
+  await expect(train(makeConfig(), { prepare: onFullDevice })).rejects.toMatchObject({
+    code: 'ERR_MEMORY_PLAN',
+    expected: 'at most 0 MiB beside weights and optimizer',
+  });
 });
 
 const supervised = (maxPositions: number): Partial<TrainConfig> => ({

@@ -198,6 +198,44 @@ TEST("model/planning/a gradient holds no more than was planned, and less when la
     }
 }
 
+TEST(
+    "model/planning/working memory is made for the largest planned batch at once, and given up for a larger "
+    "plan") {
+  TinyModel tiny(cpu_ops(), "qwen2");
+  Workspace& workspace = tiny.model.workspace();
+  const auto hold = [&](int64_t rows) {
+    workspace.layer_activations(rows);
+    return std::vector<const void*>{
+        workspace.rows_view(Slot::kHidden, rows, 8).data, workspace.activations(rows).final_residual().data,
+        workspace.layer_inputs(rows).final_residual().data, workspace.store(rows).layer(0).keys};
+  };
+  const WorkingSize size{.rows = 40, .computed = 40, .one_layer = 40, .blocks = 40};
+  {
+    const Reservation none = workspace.reserve(size, 1000);
+  }
+  const std::vector<const void*> first = hold(3);
+  const int64_t held = workspace.working_bytes();
+  EXPECT(hold(40) == first && workspace.working_bytes() == held, "a larger batch of the plan takes no more");
+  EXPECT(workspace.layer_activations(1).capacity() == 40, workspace.layer_activations(1).capacity());
+  {
+    const Reservation none = workspace.reserve({.rows = 30, .computed = 2}, 900);
+  }
+  EXPECT(workspace.working_bytes() == held, "a smaller plan changes nothing");
+  for (const WorkingSize& larger : {WorkingSize{.rows = 41}, WorkingSize{.computed = 41},
+                                    WorkingSize{.one_layer = 41}, WorkingSize{.blocks = 41}}) {
+    hold(3);
+    {
+      const Reservation none = workspace.reserve(larger, 0);
+    }
+    EXPECT(workspace.working_bytes() == 0, "what stands where the larger will: ", workspace.working_bytes());
+  }
+  hold(3);
+  {
+    const Reservation none = workspace.reserve({}, 1001);
+  }
+  EXPECT(workspace.working_bytes() == 0, "more bytes");
+}
+
 TEST("model/planning/memory that is not there is refused") {
   ThreadPool pool(1);
   Context context{pool};
