@@ -97,10 +97,11 @@ int64_t missing_packed_bytes(const ModelState& state) {
 }
 
 // On a device the embedding's rows are a copy of those in the file.
-void require_loading_memory(const ModelState& state) {
+void require_loading_memory(const ModelState& state, const SafetensorsReader& files) {
   const int64_t packed = missing_packed_bytes(state);
-  const int64_t copied =
-      shares_host_memory(state.ops) ? 0 : static_cast<int64_t>(state.embedding->source.size_bytes());
+  const int64_t copied = shares_host_memory(state.ops)
+                             ? 0
+                             : static_cast<int64_t>(files.tensor(state.embedding->spec.name).size_bytes());
   require_memory(state.context, state.ops, packed + copied,
                  "packed weights " + std::to_string(packed) + ", embedding " + std::to_string(copied),
                  "use a smaller model, or bf16");
@@ -178,6 +179,7 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
   };
   for (Parameter& parameter : state_->decoder())
     if (!is_new(parameter)) checked_tensor(parameter.spec, *files);
+  require_loading_memory(*state_, *files);
   for (Parameter& parameter : state_->decoder()) {
     if (is_new(parameter)) {
       reset_value_head(*state_);
@@ -191,7 +193,6 @@ void Model::load(std::shared_ptr<SafetensorsReader> files) {
     parameter.source = parameter.value.view();
   }
   state_->embedding_table.reset();
-  require_loading_memory(*state_);
   device_view(state_->context, state_->ops, state_->embedding->source, state_->embedding_table);
   state_->files = std::move(files);
   pack();

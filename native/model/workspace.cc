@@ -21,11 +21,12 @@ Reservation Workspace::reserve(const WorkingSize& size, int64_t size_bytes) {
   if (size_bytes <= planned_bytes_ && size.rows <= planned_.rows && size.computed <= planned_.computed &&
       size.one_layer <= planned_.one_layer && size.blocks <= planned_.blocks)
     return {};
+  release_working();
+  Reservation reservation(context_, ops_, std::max(planned_bytes_, size_bytes));
   planned_ = {std::max(planned_.rows, size.rows), std::max(planned_.computed, size.computed),
               std::max(planned_.one_layer, size.one_layer), std::max(planned_.blocks, size.blocks)};
   planned_bytes_ = std::max(planned_bytes_, size_bytes);
-  release_working();
-  return {context_, ops_, planned_bytes_};
+  return reservation;
 }
 
 // Masters belong to the optimizer, not to a pass.
