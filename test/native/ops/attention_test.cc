@@ -64,7 +64,9 @@ std::vector<OpCase> kv_write_cases() {
            {acc("keys", {built.blocks, heads.kv_heads, heads.head_dim, kKeyBlock}, tolerance::exact()).raw(),
             acc("values", {built.blocks, heads.kv_heads, kKeyBlock, heads.head_dim}, tolerance::exact())
                 .raw(),
-            input("k", {built.rows, width}).rows(), input("v", {built.rows, width}).rows(),
+            // Twins have a slot in common, and what they write to it.
+            input("k", {built.rows, width}).rows().holding(content_numbers("k", built.row_contents, width)),
+            input("v", {built.rows, width}).rows().holding(content_numbers("v", built.row_contents, width)),
             indices("slots", built.rows, built.blocks * kKeyBlock).holding(slots)},
            [=](const Ops& ops, Context& context, const std::vector<View>& v) {
              const KeyValueLayer layer{v[0].f32(), v[1].f32(), v[0].shape[0],
