@@ -24,7 +24,7 @@ struct LargeShape {
   int64_t width, feed_forward;
   int layers, emulated_layers, heads, kv_heads, head_dim;
 };
-constexpr LargeShape kSmall{"Qwen2.5-0.5B", 896, 4864, 24, 4, 14, 2, 64};
+constexpr LargeShape kSmall{"Qwen2.5-0.5B", 896, 4864, 24, 12, 14, 2, 64};
 constexpr LargeShape kLarge{"Qwen2.5-3B", 2048, 11008, 36, 2, 16, 2, 128};
 
 ModelConfig large_config(const LargeShape& shape) {
