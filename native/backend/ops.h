@@ -96,7 +96,7 @@ struct Ops {
 
   // ---- memory: contents are undefined after allocate; all sizes in bytes -------------------------
   void* (*allocate)(Context&, size_t size_bytes);  // 64-byte aligned; throws ERR_OUT_OF_MEMORY
-  void (*release)(Context&, void* data);
+  void (*release)(Context&, void* data);           // never throws, even where the device has failed
   void (*upload)(Context&, void* device, const void* host, size_t size_bytes);
   void (*download)(Context&, void* host, const void* device, size_t size_bytes);
   void (*copy)(Context&, void* to, const void* from, size_t size_bytes);
@@ -107,7 +107,7 @@ struct Ops {
   // Takes `size_bytes` of the device's memory now, at once, and ends the reservation before it. What is
   // allocated until the next call comes from there as far as it fits, each size rounded up to
   // kAllocationUnit. The memory goes back when the reservation has ended and nothing in it is allocated. 0
-  // only ends. Nothing happens where memory is the host's. Throws ERR_OUT_OF_MEMORY.
+  // only ends, and never throws. Nothing happens where memory is the host's. Throws ERR_OUT_OF_MEMORY.
   void (*reserve)(Context&, size_t size_bytes);
 
   // ---- linear ------------------------------------------------------------------------------------

@@ -60,6 +60,13 @@ struct DryRun {
 extern bool dry;
 extern size_t allocations, uploads;  // calls of cudaMalloc that gave memory, copies to the device, so far
 
+// While one lives, every call that touches the device fails, as after a fault in a kernel.
+struct FailedDevice {
+  FailedDevice();
+  ~FailedDevice();
+};
+extern bool failed;
+
 struct DeviceAccess {  // device memory may be touched while one lives
   DeviceAccess();
   ~DeviceAccess();
@@ -150,6 +157,7 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorIllegalAddress = 700,
   cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
@@ -184,7 +192,9 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return winnow::emulated::failed ? cudaErrorIllegalAddress : cudaSuccess;
+}
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = nullptr;
   return cudaSuccess;

@@ -30,7 +30,7 @@ size_t device_bytes = kDeviceBytes, held_bytes = 0;
 }  // namespace
 
 double clock_milliseconds = 0;
-bool dry = false;
+bool dry = false, failed = false;
 size_t allocations = 0, uploads = 0;
 
 DryRun::DryRun(size_t free_bytes) {
@@ -42,14 +42,18 @@ DryRun::~DryRun() {
   device_bytes = kDeviceBytes;
 }
 
+FailedDevice::FailedDevice() { failed = true; }
+FailedDevice::~FailedDevice() { failed = false; }
+
 DeviceAccess::DeviceAccess() { protect(PROT_READ | PROT_WRITE); }
 DeviceAccess::~DeviceAccess() { protect(PROT_NONE); }
 
 }  // namespace winnow::emulated
 
-using winnow::emulated::device_bytes, winnow::emulated::held_bytes;
+using winnow::emulated::device_bytes, winnow::emulated::held_bytes, winnow::emulated::failed;
 
 cudaError_t cudaMalloc(void** data, size_t size_bytes) {
+  if (failed) return cudaErrorIllegalAddress;
   if (size_bytes > device_bytes - held_bytes) return cudaErrorMemoryAllocation;
   void* mapped = mmap(nullptr, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return cudaErrorMemoryAllocation;
@@ -61,6 +65,7 @@ cudaError_t cudaMalloc(void** data, size_t size_bytes) {
 }
 
 cudaError_t cudaFree(void* data) {
+  if (failed) return cudaErrorIllegalAddress;
   auto& all = winnow::emulated::mappings();
   for (size_t i = 0; i < all.size(); ++i)
     if (all[i].data == data) {
@@ -82,6 +87,7 @@ cudaError_t cudaFreeHost(void* data) {
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind,
                             cudaStream_t) {
+  if (failed) return cudaErrorIllegalAddress;
   winnow::emulated::uploads += kind == cudaMemcpyHostToDevice;
   if (winnow::emulated::dry) {
     if (kind == cudaMemcpyDeviceToHost) std::memset(to, 0, size_bytes);

@@ -13,8 +13,17 @@ void* allocate(Context& context, size_t size_bytes) {
   return data;
 }
 
+// For destructors, which must not throw: a device that has failed keeps its memory, and says so at the next
+// operation that asks it for something.
+template <typename Body>
+void call_from_destructor(const Context& context, const Body& body) {
+  OpenDevice& open = open_device(context.device);
+  const std::lock_guard lock(open.mutex);
+  if (open.table->enter(open.device) == kOk) body(*open.table, open.device);
+}
+
 void release(Context& context, void* data) {
-  call(context, [&](const Table& table, Device* device) { return table.release(device, data); });
+  call_from_destructor(context, [&](const Table& table, Device* device) { table.release(device, data); });
 }
 
 void upload(Context& context, void* to, const void* host, size_t size_bytes) {
@@ -42,6 +51,9 @@ int64_t available_bytes(Context& context) {
 }
 
 void reserve(Context& context, size_t size_bytes) {
+  if (size_bytes == 0)
+    return call_from_destructor(context,
+                                [&](const Table& table, Device* device) { table.reserve(device, 0); });
   call(context, [&](const Table& table, Device* device) { return table.reserve(device, size_bytes); });
 }
 

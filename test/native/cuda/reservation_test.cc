@@ -176,6 +176,24 @@ TEST("cuda/reservation/a plan is compared with the device's memory, not with the
   expect_error("ERR_OUT_OF_MEMORY", [&] { ops.reserve(context, size_t{1} << 40); });
 }
 
+TEST("cuda/reservation/what a device held when it failed is given up without a word") {
+  ThreadPool pool(1);
+  Context context{pool};
+  const Ops& ops = cuda_ops();
+  {
+    auto reservation = std::make_unique<Reservation>(context, ops, 8 << 20);
+    Buffer inside = allocate_buffer(context, ops, {1 << 20}),
+           outside = allocate_buffer(context, ops, {32 << 20});
+    const emulated::FailedDevice failed;
+    const std::vector<float> values(16);
+    expect_error("ERR_CUDA", [&] { ops.upload(context, inside.view().data, values.data(), 64); });
+    reservation.reset();
+    inside.reset();
+    outside.reset();
+  }
+  EXPECT(ops.available_bytes(context) > 0, "the emulated device is well again");
+}
+
 }  // namespace
 }  // namespace winnow::test
 #endif
