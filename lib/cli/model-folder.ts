@@ -19,11 +19,16 @@ export interface LoadedModel {
 /** Loads the folder's weights, and an adapter onto them, lends them to `use`, and frees them whatever happens. */
 export async function withModelFolder<T>(
   folder: string,
-  options: EngineOptions & { readonly dtype: DTypeOption; readonly adapter?: string },
+  options: EngineOptions & {
+    readonly dtype: DTypeOption;
+    readonly keyValueDtype?: DTypeOption;
+    readonly adapter?: string;
+  },
   context: CommandContext,
   use: (loaded: LoadedModel, session: Session) => Promise<T>,
 ): Promise<T> {
-  const { config, weightFiles, eosTokenIds } = readModelFolder(folder);
+  const { config: plain, weightFiles, eosTokenIds } = readModelFolder(folder);
+  const config = { ...plain, keyValueDtype: options.keyValueDtype ?? 'f32' };
   const adapter = options.adapter === undefined ? undefined : readAdapterFolder(options.adapter);
   if (adapter !== undefined) planTraining({ config, dtype: options.dtype, adapter: adapter.config });
   return withSession(options, async (session) => {

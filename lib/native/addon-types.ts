@@ -34,6 +34,8 @@ export interface NativeModelConfig {
   ropeLowFrequency: number;
   ropeHighFrequency: number;
   ropeOriginalPositions: number;
+  /** What keys and values are rounded to and kept in, in every pass; default: f32. */
+  keyValueDtype?: DTypeName;
 }
 
 /** A low-rank adapter; mirrors native/model/adapter.h. */
@@ -254,10 +256,7 @@ export interface Addon {
   /** Adds a low-rank adapter; the weights below it are frozen. */
   addAdapter(
     model: ModelHandle,
-    request: {
-      config: NativeAdapterConfig;
-      source: { kind: 'file'; path: string } | { kind: 'random'; seed: number };
-    },
+    request: { config: NativeAdapterConfig; source: { kind: 'file'; path: string } | { kind: 'random'; seed: number } },
     control: CallControl,
   ): Promise<void>;
   saveAdapter(model: ModelHandle, request: { path: string }, control: CallControl): Promise<void>;

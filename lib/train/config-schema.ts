@@ -26,10 +26,7 @@ const kScratch = z.strictObject({
   attentionBias: z.boolean().default(false),
   ropeTheta: z.number().positive().default(10_000),
   standardDeviation: z.number().positive().default(0.02),
-  /**
-   * A word becomes a token when the training texts hold it this often; rarer ones are spelled in bytes. With 1, no byte is ever trained, and
-   * a word that only test texts hold is noise to the model.
-   */
+  /** A word that the training texts hold this often is a token; others are spelled in bytes. With 1 no byte is trained: unseen words are noise. */
   minimumWordCount: kCount.default(1),
 });
 
@@ -55,6 +52,8 @@ const kModel = z.strictObject({
   /** A decoder with random weights, and a word tokenizer made from the texts of the task. */
   scratch: kScratch.optional(),
   dtype: z.enum(['f32', 'bf16']).default('f32'),
+  /** Of keys and values, in sampling and training alike: bf16 halves the memory that they take and rounds them. */
+  keyValueDtype: z.enum(['f32', 'bf16']).default('f32'),
   /** Train a low-rank adapter and leave the weights of `folder` as they are; checkpoints hold the adapter alone. */
   lora: kLora.optional(),
 });

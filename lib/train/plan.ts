@@ -153,7 +153,12 @@ export function planStage(
   const { model, threads, optimizer } = config;
   const shape = { config: native, dtype: model.dtype, maxBatchTokens, threads, adapter: adapterOf(config) };
   const plan = planTraining({ ...shape, ...optimizer, recompute: stage.recompute });
-  const keyValueBytes = 8 * native.layers * native.kvHeads * native.headDim * (promptTokens + completionTokens);
+  const keyValueBytes =
+    (native.keyValueDtype === 'bf16' ? 4 : 8) *
+    native.layers *
+    native.kvHeads *
+    native.headDim *
+    (promptTokens + completionTokens);
   const everything = planTraining(shape);
   const keptBytes = (everything.activationsBytes / maxBatchTokens) * (promptTokens + completionTokens);
   const sampling =

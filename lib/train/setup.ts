@@ -118,7 +118,7 @@ export function describeModel(
   const folder = config.model.lora === undefined ? (checkpoint?.path ?? config.model.folder) : config.model.folder;
   if (folder !== undefined) {
     const { config: plain, weightFiles, eosTokenIds } = readModelFolder(folder);
-    const native = withValueHead(plain, config);
+    const native = asUsed(plain, config);
     const paths = native.valueHead ? [...weightFiles, ...valueHeadFiles(folder)] : [...weightFiles];
     const tokenizer = Tokenizer.fromFolder(folder);
     const eos = tokenizer.eosTokenId;
@@ -130,14 +130,14 @@ export function describeModel(
     minimumCount: scratch.minimumWordCount,
   });
   const source: ModelSource = { kind: 'random', seed: config.seed, standardDeviation: scratch.standardDeviation };
-  const native = withValueHead(scratchModel(scratch, tokenizer.vocabularySize), config);
+  const native = asUsed(scratchModel(scratch, tokenizer.vocabularySize), config);
   return { tokenizer, native, source, eosTokenIds: [tokenizer.eosTokenId as number] };
 }
 
-/** Where a critic lives on the policy's body, the policy has its head from the start. */
-function withValueHead(native: NativeModelConfig, { stages }: ResolvedConfig): NativeModelConfig {
+/** With the format of its keys; and where a critic lives on the policy's body, the policy has its head from the start. */
+function asUsed(native: NativeModelConfig, { model: { keyValueDtype }, stages }: ResolvedConfig): NativeModelConfig {
   const shared = stages.some((stage) => stage.kind === 'ppo' && stage.critic.body === 'shared');
-  return shared ? { ...native, valueHead: true } : native;
+  return { ...native, keyValueDtype, ...(shared ? { valueHead: true } : {}) };
 }
 
 function valueHeadFiles(folder: string): string[] {
@@ -237,12 +237,13 @@ async function saveModel(
 async function openReference(
   session: Session,
   folder: string,
-  { model: { dtype, folder: base } }: ResolvedConfig,
+  { model: { dtype, keyValueDtype, folder: base } }: ResolvedConfig,
   signal: AbortSignal,
 ): Promise<Model> {
   const adapts = existsSync(join(folder, kAdapterConfigFile));
   const { config, weightFiles } = readModelFolder(adapts && base !== undefined ? base : folder);
-  const model = await session.createModel({ config, dtype, source: { kind: 'files', paths: weightFiles } }, { signal });
+  const source: ModelSource = { kind: 'files', paths: weightFiles };
+  const model = await session.createModel({ config: { ...config, keyValueDtype }, dtype, source }, { signal });
   if (adapts) {
     const adapter = readAdapterFolder(folder);
     await model.addAdapter(adapter.config, { kind: 'file', path: adapter.weightsFile }, { signal });
@@ -258,7 +259,7 @@ async function openCritic(
 ): Promise<Model> {
   const { signal } = training;
   const { config, weightFiles } = readModelFolder(folder);
-  const { vocabulary } = policy.config;
+  const { vocabulary, keyValueDtype = 'f32' } = policy.config;
   if (config.vocabulary !== vocabulary) {
     throw new WinnowError('ERR_MODEL_FOLDER', `the critic of ${folder} reads other tokens than the policy`, {
       expected: `a vocabulary of ${vocabulary}`,
@@ -266,7 +267,7 @@ async function openCritic(
     });
   }
   const source: ModelSource = { kind: 'files', paths: [...weightFiles, ...valueHeadFiles(folder)] };
-  const native = { ...config, valueHead: true };
+  const native = { ...config, keyValueDtype, valueHead: true };
   const critic = await session.createModel({ config: native, dtype: policy.dtype, source }, { signal });
   await critic.enableTraining(training);
   return critic;

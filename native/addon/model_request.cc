@@ -32,6 +32,7 @@ ModelConfig read_model_config(const Fields& config) {
   result.rope_low_frequency = config.number("ropeLowFrequency", 0, kLargest);
   result.rope_high_frequency = config.number("ropeHighFrequency", 0, kLargest);
   result.rope_original_positions = config.integer("ropeOriginalPositions", 0, kMostRows);
+  if (config.has("keyValueDtype")) result.key_value_dtype = read_dtype(config, "keyValueDtype");
   validate(result);
   return result;
 }

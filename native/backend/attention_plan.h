@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/dtype.h"
+
 namespace winnow {
 
 constexpr int kKeyBlock = 16;
@@ -39,11 +41,12 @@ struct AttentionPlan {
 // One layer of a KV store. Keys are transposed inside a block so that a block of scores is a small
 // matrix product whose lanes are positions.
 struct KeyValueLayer {
-  float* keys = nullptr;    // (blocks, Hk, Dh, kKeyBlock)
-  float* values = nullptr;  // (blocks, Hk, kKeyBlock, Dh)
+  void* keys = nullptr;    // (blocks, Hk, Dh, kKeyBlock)
+  void* values = nullptr;  // (blocks, Hk, kKeyBlock, Dh)
   int64_t blocks = 0;
-  int kv_heads = 0;  // Hk
-  int head_dim = 0;  // Dh
+  int kv_heads = 0;           // Hk
+  int head_dim = 0;           // Dh
+  DType dtype = DType::kF32;  // kF32 or kBF16: what is written is rounded to it
 };
 
 }  // namespace winnow

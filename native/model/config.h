@@ -30,6 +30,7 @@ struct ModelConfig {
   RopeScaling rope_scaling = RopeScaling::kNone;
   double rope_factor = 1, rope_low_frequency = 1, rope_high_frequency = 4;
   int64_t rope_original_positions = 0;
+  DType key_value_dtype = DType::kF32;  // or kBF16: what keys and values are rounded to, in every pass
 };
 
 // Throws ERR_MODEL_CONFIG naming the first field that no kernel supports.

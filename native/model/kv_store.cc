@@ -5,14 +5,16 @@
 namespace winnow {
 namespace {
 
-int64_t layer_floats(const ModelConfig& config, int64_t blocks) {
-  return blocks * config.kv_heads * config.head_dim * kKeyBlock;  // keys, or values
+// Keys, or values.
+size_t layer_bytes(const ModelConfig& config, int64_t blocks) {
+  return static_cast<size_t>(blocks * config.kv_heads * config.head_dim * kKeyBlock) *
+         winnow::size_bytes(config.key_value_dtype);
 }
 
 }  // namespace
 
 size_t KeyValueStore::size_bytes(const ModelConfig& config, int64_t blocks) {
-  return static_cast<size_t>(2 * config.layers * layer_floats(config, blocks)) * sizeof(float);
+  return 2 * static_cast<size_t>(config.layers) * layer_bytes(config, blocks);
 }
 
 KeyValueStore::KeyValueStore(Context& context, const Ops& ops, const ModelConfig& config, int64_t blocks)
@@ -20,7 +22,7 @@ KeyValueStore::KeyValueStore(Context& context, const Ops& ops, const ModelConfig
   WINNOW_CHECK(blocks >= 0, "ERR_INTERNAL", "a KV store cannot have a negative number of blocks");
   free_.reserve(static_cast<size_t>(blocks));
   for (int64_t block = blocks - 1; block >= 0; --block) free_.push_back(static_cast<int32_t>(block));
-  data_ = static_cast<float*>(ops.allocate(context, size_bytes(config, blocks)));
+  data_ = static_cast<std::byte*>(ops.allocate(context, size_bytes(config, blocks)));
 }
 
 KeyValueStore::~KeyValueStore() {
@@ -28,9 +30,9 @@ KeyValueStore::~KeyValueStore() {
 }
 
 KeyValueLayer KeyValueStore::layer(int index) const {
-  const int64_t floats = layer_floats(config_, blocks_);
-  float* keys = data_ + 2 * index * floats;
-  return {keys, keys + floats, blocks_, config_.kv_heads, config_.head_dim};
+  const size_t bytes = layer_bytes(config_, blocks_);
+  std::byte* keys = data_ + 2 * static_cast<size_t>(index) * bytes;
+  return {keys, keys + bytes, blocks_, config_.kv_heads, config_.head_dim, config_.key_value_dtype};
 }
 
 int32_t KeyValueStore::take_block() {
@@ -46,11 +48,11 @@ int32_t KeyValueStore::take_block() {
 }
 
 void KeyValueStore::zero(int32_t block) {
-  const int64_t floats = layer_floats(config_, 1);
+  const size_t bytes = layer_bytes(config_, 1);
   for (int index = 0; index < config_.layers; ++index) {
     const KeyValueLayer values = layer(index);
-    for (float* part : {values.keys, values.values})
-      ops_.zero(context_, part + block * floats, static_cast<size_t>(floats) * sizeof(float));
+    for (void* part : {values.keys, values.values})
+      ops_.zero(context_, static_cast<std::byte*>(part) + static_cast<size_t>(block) * bytes, bytes);
   }
 }
 

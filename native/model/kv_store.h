@@ -1,6 +1,7 @@
 // The KV store: one pool of blocks for all paths; shared prefixes share blocks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -32,7 +33,7 @@ class KeyValueStore {
   const Ops& ops_;
   ModelConfig config_;
   int64_t blocks_;
-  float* data_ = nullptr;
+  std::byte* data_ = nullptr;
   std::vector<int32_t> free_;
   int32_t never_taken_;  // the first block that has not been zeroed yet
 };

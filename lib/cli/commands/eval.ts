@@ -27,6 +27,7 @@ import {
   dtypeOption,
   type EngineOptions,
   integerFrom,
+  keyValueDtypeOption,
   requireTogether,
 } from '../options.js';
 import { writeStdout } from '../output.js';
@@ -40,6 +41,7 @@ interface EvalOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
+  readonly keyValueDtype: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
   readonly sasrec: boolean;
@@ -59,7 +61,8 @@ export function registerEval(program: Command, context: CommandContext): void {
     .addOption(adapterOption())
     .option('--sasrec', 'also SASRec, trained on those sequences first (half a minute on MovieLens 100K)', false)
     .option('--show <n>', 'rankings with their completions in evaluation.html', integerFrom(0), 20)
-    .addOption(dtypeOption());
+    .addOption(dtypeOption())
+    .addOption(keyValueDtypeOption());
   addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: EvalOptions) =>
     runEval(options, context),
   );

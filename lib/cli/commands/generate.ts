@@ -10,6 +10,7 @@ import {
   dtypeOption,
   type EngineOptions,
   integerFrom,
+  keyValueDtypeOption,
   numberWithin,
 } from '../options.js';
 import { logprobsToJson, writeRecords } from '../output.js';
@@ -22,6 +23,7 @@ interface GenerateOptions extends EngineOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
+  readonly keyValueDtype: DTypeOption;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -64,7 +66,8 @@ export function registerGenerate(program: Command, context: CommandContext): voi
       [],
     )
     .addOption(adapterOption())
-    .addOption(dtypeOption());
+    .addOption(dtypeOption())
+    .addOption(keyValueDtypeOption());
   addEngineOptions(command).action((options: GenerateOptions) =>
     withModelFolder(options.model, options, context, (loaded) =>
       writeRecords(options.output, completions(options, loaded, context)),

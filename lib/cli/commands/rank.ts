@@ -13,6 +13,7 @@ import {
   dtypeOption,
   type EngineOptions,
   integerFrom,
+  keyValueDtypeOption,
 } from '../options.js';
 import { writeStdout } from '../output.js';
 import { openProgress } from '../progress.js';
@@ -29,6 +30,7 @@ interface RankOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
+  readonly keyValueDtype: DTypeOption;
   readonly depth: number;
   readonly missing: 'fail' | 'keep';
   readonly log?: string;
@@ -58,7 +60,8 @@ export function registerRank(program: Command, context: CommandContext): void {
     .option('--in-flight <n>', 'queries asked about at once', integerFrom(1), 1024)
     .option('--tag <name>', 'last column of the output', 'winnow')
     .addOption(adapterOption())
-    .addOption(dtypeOption());
+    .addOption(dtypeOption())
+    .addOption(keyValueDtypeOption());
   addEngineOptions(addProtocolOptions(addRankingOptions(command))).action((options: RankOptions) =>
     runRank(options, context),
   );

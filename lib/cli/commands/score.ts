@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 import { type LoadedModel, withModelFolder } from '../model-folder.js';
-import { adapterOption, addEngineOptions, type DTypeOption, dtypeOption, type EngineOptions } from '../options.js';
+import {
+  adapterOption,
+  addEngineOptions,
+  type DTypeOption,
+  dtypeOption,
+  type EngineOptions,
+  keyValueDtypeOption,
+} from '../options.js';
 import { logprobsToJson, writeRecords } from '../output.js';
 import { openProgress } from '../progress.js';
 import { overLines, readBatches } from '../requests.js';
@@ -12,6 +19,7 @@ interface ScoreOptions extends EngineOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
+  readonly keyValueDtype: DTypeOption;
 }
 
 /** Lines that cross to the engine together; those with a common beginning share its computation. */
@@ -26,7 +34,8 @@ export function registerScore(program: Command, context: CommandContext): void {
     .requiredOption('--input <file>', 'lines {"tokens": [...]} or {"text": ...}; - = standard input')
     .requiredOption('--output <file>', 'lines {"logprobs": [null, ...]}; - = standard output')
     .addOption(adapterOption())
-    .addOption(dtypeOption());
+    .addOption(dtypeOption())
+    .addOption(keyValueDtypeOption());
   addEngineOptions(command).action((options: ScoreOptions) =>
     withModelFolder(options.model, options, context, (loaded) =>
       writeRecords(options.output, scores(options, loaded, context)),

@@ -14,8 +14,17 @@ struct DevicePlan {
   const int32_t* paths;  // (entries): a slot for every position
 };
 
+// Keys or values as they are kept.
+struct Cached {
+  const void* data;
+  bool bf16;
+
+  __device__ float operator[](int64_t i) const { return number_at(data, bf16, i); }
+};
+
 struct AttentionCall {
-  const float *q, *key_cache, *value_cache;
+  const float* q;
+  Cached keys, values;
   float *out, *lse;
   int32_t heads, kv_heads, group, head_dim;
   float scale;
@@ -62,9 +71,10 @@ __device__ inline Tile tile_of(const AttentionCall& call, int32_t index, int32_t
 Status prepare_plan(Device* device, const Plan& plan, DevicePlan* prepared);
 
 inline AttentionCall attention_call(const Attention& call, const DevicePlan& plan) {
-  return {call.q,     call.key_cache, call.value_cache,           call.out,      call.lse,
-          call.heads, call.kv_heads,  call.heads / call.kv_heads, call.head_dim, call.scale,
-          plan};
+  const Cached keys{call.key_cache, call.cache_bf16}, values{call.value_cache, call.cache_bf16};
+  return {call.q,        keys,       values,        call.out,
+          call.lse,      call.heads, call.kv_heads, call.heads / call.kv_heads,
+          call.head_dim, call.scale, plan};
 }
 
 }  // namespace winnow::cuda

@@ -45,11 +45,10 @@ __device__ inline void score_gradients(float* weights, const GradientCall& call,
                                        const float* queries, const float* douts, int32_t first_key) {
   const AttentionCall& forward = call.forward;
   const int32_t position = first_key + lane_of(), slot = tile.path[min(position, tile.keys() - 1)];
-  const float* key = forward.key_cache + forward.key_at(slot, tile.kv_head);
-  const float* value = forward.value_cache + forward.value_at(slot, tile.kv_head);
+  const int64_t key = forward.key_at(slot, tile.kv_head), value = forward.value_at(slot, tile.kv_head);
   float scores[kTileQueries] = {}, products[kTileQueries] = {};
   for (int d = 0; d < forward.head_dim; ++d) {
-    const float k = key[int64_t{d} * kKeyLanes], v = value[d];
+    const float k = forward.keys[key + int64_t{d} * kKeyLanes], v = forward.values[value + d];
 #pragma unroll
     for (int i = 0; i < kTileQueries; ++i) {
       scores[i] = fmaf(queries[d * kTileQueries + i], k, scores[i]);
@@ -88,11 +87,11 @@ __global__ void __launch_bounds__(kWarps* kWarp) query_kernel(GradientCall call,
   for (int32_t first = 0; first < tile.keys(); first += kWarp) {
     score_gradients(weights, call, tile, queries, douts, first);
     for (int j = 0; j < min(kWarp, tile.keys() - first); ++j) {
-      const float* key = forward.key_cache + forward.key_at(tile.path[first + j], tile.kv_head);
+      const int64_t key = forward.key_at(tile.path[first + j], tile.kv_head);
 #pragma unroll
       for (int c = 0; c < kColumns; ++c) {
         const int d = c * kWarp + lane_of();
-        const float k = d < forward.head_dim ? key[int64_t{d} * kKeyLanes] : 0.0f;
+        const float k = d < forward.head_dim ? forward.keys[key + int64_t{d} * kKeyLanes] : 0.0f;
 #pragma unroll
         for (int i = 0; i < kTileQueries; ++i)
           sums[i][c] = fmaf(weights[j * kTileQueries + i], k, sums[i][c]);
@@ -188,8 +187,8 @@ __device__ inline void load_keys(float* keys, float* values, const AttentionCall
     const int32_t slot = path[min(j, tile.count - 1)];
     const int64_t key = call.key_at(slot, tile.kv_head), value = call.value_at(slot, tile.kv_head);
     for (int d = lane_of(); d < call.head_dim; d += kWarp) {
-      keys[d * kTileKeys + j] = call.key_cache[key + int64_t{d} * kKeyLanes];
-      values[d * kTileKeys + j] = call.value_cache[value + d];
+      keys[d * kTileKeys + j] = call.keys[key + int64_t{d} * kKeyLanes];
+      values[d * kTileKeys + j] = call.values[value + d];
     }
   }
   __syncwarp();

@@ -12,17 +12,18 @@ template <int kColumns>
 __device__ void add_keys(State<kColumns>& state, const AttentionCall& call, const Tile& tile,
                          const float* queries, float* weights, int32_t first_key) {
   const int32_t position = first_key + lane_of(), keys = tile.keys();
-  const float* key = call.key_cache + call.key_at(tile.path[min(position, keys - 1)], tile.kv_head);
+  const int64_t key = call.key_at(tile.path[min(position, keys - 1)], tile.kv_head);
   float scores[kTileQueries] = {};
-  for (int d = 0; d < call.head_dim; ++d) add_scores(scores, queries, d, key[int64_t{d} * kKeyLanes]);
+  for (int d = 0; d < call.head_dim; ++d)
+    add_scores(scores, queries, d, call.keys[key + int64_t{d} * kKeyLanes]);
   weigh_keys(state, scores, call.scale, weights,
              [&](int i) { return i < tile.count && position <= tile.position(i); });
   for (int j = 0; j < min(kWarp, keys - first_key); ++j) {
-    const float* value = call.value_cache + call.value_at(tile.path[first_key + j], tile.kv_head);
+    const int64_t value = call.value_at(tile.path[first_key + j], tile.kv_head);
 #pragma unroll
     for (int c = 0; c < kColumns; ++c) {
       const int d = c * kWarp + lane_of();
-      add_values(state, c, weights, j, d < call.head_dim ? value[d] : 0.0f);
+      add_values(state, c, weights, j, d < call.head_dim ? call.values[value + d] : 0.0f);
     }
   }
   __syncwarp();

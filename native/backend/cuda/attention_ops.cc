@@ -9,6 +9,7 @@ namespace {
 constexpr int kMostHeadDim = 256;
 
 int query_heads(const char* op, View q, const KeyValueLayer& layer) {
+  require_layer_dtype(op, layer);
   const int64_t unit = int64_t{layer.kv_heads} * layer.head_dim;
   WINNOW_CHECK(unit > 0 && layer.head_dim <= kMostHeadDim && q.cols() % unit == 0, "ERR_SHAPE",
                std::string("[") + op + "] q does not fit",
@@ -23,6 +24,7 @@ Attention attention(View out, View lse, View q, const KeyValueLayer& layer, int 
   call.q = q.as<float>();
   call.key_cache = layer.keys;
   call.value_cache = layer.values;
+  call.cache_bf16 = layer.dtype == DType::kBF16;
   call.out = out.as<float>();
   call.lse = lse.as<float>();
   call.rows = q.rows();
@@ -31,6 +33,11 @@ Attention attention(View out, View lse, View q, const KeyValueLayer& layer, int 
   call.head_dim = layer.head_dim;
   call.scale = scale;
   return call;
+}
+
+KeyValues key_values(const KeyValueLayer& layer) {
+  return {layer.keys,     layer.values,   layer.blocks,
+          layer.kv_heads, layer.head_dim, layer.dtype == DType::kBF16};
 }
 
 // The plan flattened, or what was made of it for another call of the same pass.
@@ -52,20 +59,17 @@ std::shared_ptr<const FlatPlan> flattened(const char* op, const Context& context
 }  // namespace
 
 void kv_write(Context& context, KeyValueLayer layer, View k, View v, View slots) {
-  const int64_t rows = slots.rows(), width = int64_t{layer.kv_heads} * layer.head_dim;
-  require_shape("kv_write", "slots", slots, rows, 1, DType::kI32);
-  require_shape("kv_write", "k", k, rows, width);
-  require_shape("kv_write", "v", v, rows, width);
-  const KeyValues to{layer.keys, layer.values, layer.blocks, layer.kv_heads, layer.head_dim};
+  require_kv_write(layer, k, v, slots);
+  const KeyValues to = key_values(layer);
   call(context, [&](const Table& table, Device* device) {
-    return table.kv_write(device, &to, k.as<float>(), v.as<float>(), slots.as<int32_t>(), rows);
+    return table.kv_write(device, &to, k.as<float>(), v.as<float>(), slots.as<int32_t>(), slots.rows());
   });
 }
 
 void rope_kv_write(Context& context, KeyValueLayer layer, View q, View k, View v, View slots, View cosine,
                    View sine) {
   const int64_t heads = require_rope_kv_write(layer, q, k, v, slots, cosine, sine);
-  const KeyValues to{layer.keys, layer.values, layer.blocks, layer.kv_heads, layer.head_dim};
+  const KeyValues to = key_values(layer);
   call(context, [&](const Table& table, Device* device) {
     return table.rope_kv_write(device, &to, q.as<float>(), k.as<float>(), v.as<float>(), slots.as<int32_t>(),
                                cosine.as<float>(), sine.as<float>(), slots.rows(), heads);

@@ -22,7 +22,7 @@ struct Stage {
     for (int e = static_cast<int>(threadIdx.x); e < kSlice * kWarp; e += kWarps * kWarp) {
       const int d = first + e / kWarp;
       if (d < call.head_dim)
-        data[e] = call.key_cache[call.key_at(path[e % kWarp], kv_head) + int64_t{d} * kKeyLanes];
+        data[e] = call.keys[call.key_at(path[e % kWarp], kv_head) + int64_t{d} * kKeyLanes];
     }
     __syncthreads();
   }
@@ -30,7 +30,7 @@ struct Stage {
     __syncthreads();
     for (int e = static_cast<int>(threadIdx.x); e < kSlice * kWarp; e += kWarps * kWarp) {
       const int d = first + e % kSlice;
-      if (d < call.head_dim) data[e] = call.value_cache[call.value_at(path[e / kSlice], kv_head) + d];
+      if (d < call.head_dim) data[e] = call.values[call.value_at(path[e / kSlice], kv_head) + d];
     }
     __syncthreads();
   }

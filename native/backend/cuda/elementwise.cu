@@ -25,8 +25,15 @@ __global__ void rope_kernel(float* x, const float* cosine, const float* sine, in
 __device__ inline void write_entry(const KeyValues& to, int64_t slot, int64_t h, int64_t d, float key,
                                    float value) {
   const int64_t head = slot / kKeyLanes * to.kv_heads + h, lane = slot % kKeyLanes;
-  to.keys[(head * to.head_dim + d) * kKeyLanes + lane] = key;
-  to.values[(head * kKeyLanes + lane) * to.head_dim + d] = value;
+  const int64_t key_at = (head * to.head_dim + d) * kKeyLanes + lane,
+                value_at = (head * kKeyLanes + lane) * to.head_dim + d;
+  if (to.bf16) {
+    static_cast<uint16_t*>(to.keys)[key_at] = to_bf16(key);
+    static_cast<uint16_t*>(to.values)[value_at] = to_bf16(value);
+  } else {
+    static_cast<float*>(to.keys)[key_at] = key;
+    static_cast<float*>(to.values)[value_at] = value;
+  }
 }
 
 __global__ void write_kernel(const Fault* fault, KeyValues to, const float* k, const float* v,

@@ -12,7 +12,7 @@
 namespace winnow::cuda {
 
 // Changes with every change of this file; a library with another one is refused.
-constexpr uint32_t kTableVersion = 4;
+constexpr uint32_t kTableVersion = 5;
 
 enum Status : int32_t {
   kOk,
@@ -114,12 +114,15 @@ constexpr int kTileQueries = 8, kTileKeys = 8;
 constexpr int kSharedQueries = 32, kChunkKeys = 256;
 
 struct KeyValues {  // winnow::KeyValueLayer
-  float *keys, *values;
+  void *keys, *values;
   int64_t blocks, kv_heads, head_dim;
+  bool bf16;  // else f32
 };
 
 struct Attention {
-  const float *q, *key_cache, *value_cache;
+  const float* q;
+  const void *key_cache, *value_cache;
+  bool cache_bf16;   // else f32
   float *out, *lse;  // lse may be null
   int64_t rows;
   int32_t heads, kv_heads, head_dim;

@@ -58,6 +58,7 @@ void check_plan(const char* op, const AttentionPlan& plan, const KeyValueLayer& 
 }
 
 int64_t query_heads(const char* op, const View& q, const KeyValueLayer& layer) {
+  require_layer_dtype(op, layer);
   const bool divides = layer.kv_heads > 0 && layer.head_dim > 0 &&
                        q.cols() % (static_cast<int64_t>(layer.kv_heads) * layer.head_dim) == 0;
   WINNOW_CHECK(
@@ -76,12 +77,29 @@ std::vector<Key> keys_until(const AttentionSegment& segment, int64_t position) {
   return keys;
 }
 
+double stored(const void* part, DType dtype, int64_t index) {
+  return static_cast<double>(dtype == DType::kF32 ? static_cast<const float*>(part)[index]
+                                                  : bf16_to_f32(static_cast<const bf16*>(part)[index]));
+}
+double key_at(const KeyValueLayer& layer, const Key& key, int64_t kv_head, int64_t d) {
+  return stored(layer.keys, layer.dtype, key_index(layer, key, kv_head, d));
+}
+double value_at(const KeyValueLayer& layer, const Key& key, int64_t kv_head, int64_t d) {
+  return stored(layer.values, layer.dtype, value_index(layer, key, kv_head, d));
+}
+
+void keep(void* part, DType dtype, int64_t index, float value) {
+  if (dtype == DType::kF32)
+    static_cast<float*>(part)[index] = value;
+  else
+    static_cast<bf16*>(part)[index] = f32_to_bf16(value);
+}
+
 double scaled_score(const View& q, int64_t q_offset, const KeyValueLayer& layer, const Key& key,
                     int64_t kv_head, float scale) {
   double sum = 0;
   for (int64_t d = 0; d < layer.head_dim; ++d)
-    sum += static_cast<double>(at(q, q_offset + d)) *
-           static_cast<double>(layer.keys[key_index(layer, key, kv_head, d)]);
+    sum += static_cast<double>(at(q, q_offset + d)) * key_at(layer, key, kv_head, d);
   return sum * static_cast<double>(scale);
 }
 
@@ -89,17 +107,16 @@ double scaled_score(const View& q, int64_t q_offset, const KeyValueLayer& layer,
 
 void kv_write(Context&, KeyValueLayer layer, View k, View v, View slots) {
   const int64_t rows = slots.rows(), width = static_cast<int64_t>(layer.kv_heads) * layer.head_dim;
-  require_shape("kv_write", "slots", slots, rows, 1, DType::kI32);
-  require_shape("kv_write", "k", k, rows, width);
-  require_shape("kv_write", "v", v, rows, width);
+  require_kv_write(layer, k, v, slots);
   require_indices("kv_write", "slot", slots, layer.blocks * kKeyBlock);
   for (int64_t m = 0; m < rows; ++m) {
     const int64_t slot = index_at(slots, m);
     const Key key{slot / kKeyBlock, slot % kKeyBlock, m};
     for (int64_t h = 0; h < layer.kv_heads; ++h)
       for (int64_t d = 0; d < layer.head_dim; ++d) {
-        layer.keys[key_index(layer, key, h, d)] = at(k, m * width + h * layer.head_dim + d);
-        layer.values[value_index(layer, key, h, d)] = at(v, m * width + h * layer.head_dim + d);
+        const int64_t entry = m * width + h * layer.head_dim + d;
+        keep(layer.keys, layer.dtype, key_index(layer, key, h, d), at(k, entry));
+        keep(layer.values, layer.dtype, value_index(layer, key, h, d), at(v, entry));
       }
   }
 }
@@ -140,8 +157,7 @@ void attention_forward(Context&, View out, View lse, View q, KeyValueLayer layer
           const double weight = std::exp(scores[j] - maximum);
           total += weight;
           for (int64_t d = 0; d < head_dim; ++d)
-            sums[static_cast<size_t>(d)] +=
-                weight * static_cast<double>(layer.values[value_index(layer, keys[j], kv_head, d)]);
+            sums[static_cast<size_t>(d)] += weight * value_at(layer, keys[j], kv_head, d);
         }
         for (int64_t d = 0; d < head_dim; ++d)
           at(out, offset + d) = static_cast<float>(sums[static_cast<size_t>(d)] / total);
@@ -175,15 +191,13 @@ void attention_backward(Context&, View dq, View dk, View dv, View dout, View out
           const double p = std::exp(scaled_score(q, offset, layer, key, kv_head, scale) - row_lse);
           double dp = 0;
           for (int64_t d = 0; d < head_dim; ++d)
-            dp += static_cast<double>(at(dout, offset + d)) *
-                  static_cast<double>(layer.values[value_index(layer, key, kv_head, d)]);
+            dp += static_cast<double>(at(dout, offset + d)) * value_at(layer, key, kv_head, d);
           const double ds = static_cast<double>(scale) * p * (dp - delta);
           for (int64_t d = 0; d < head_dim; ++d) {
             const size_t kv = static_cast<size_t>(key.row * kv_width + kv_head * head_dim + d);
             dv_sums[kv] += p * static_cast<double>(at(dout, offset + d));
             dk_sums[kv] += ds * static_cast<double>(at(q, offset + d));
-            dq_sums[static_cast<size_t>(offset + d)] +=
-                ds * static_cast<double>(layer.keys[key_index(layer, key, kv_head, d)]);
+            dq_sums[static_cast<size_t>(offset + d)] += ds * key_at(layer, key, kv_head, d);
           }
         }
       }

@@ -190,6 +190,17 @@ const Registration kAgainstReference([] {
       expect_failure("bf16 is not f32", [&] { expect_close(tiny.model, rounded, expected, 1e-4); });
     }
   });
+  add_model_tests("model/gradient/equals the reference/bf16 keys", [](const Ops& ops) {
+    const LossOptions options = loss_options(LossKind::kPolicyGradient);
+    const TinyModel tiny(reference_ops(), "qwen2");
+    const Gradients exact = gradients_of(reference_ops(), "qwen2", DType::kF32, options);
+    const Gradients expected = gradients_of(reference_ops(), "qwen2+bf16keys", DType::kF32, options);
+    const Gradients got = gradients_of(ops, "qwen2+bf16keys", DType::kF32, options);
+    // Next to a tie, a key that errs by an ulp of f32 rounds to the other neighbour, 2^-8 away.
+    expect_close(tiny.model, got, expected, 2e-3);
+    expect_close(tiny.model, expected, exact, 0.1);
+    expect_failure("rounded keys change it", [&] { expect_close(tiny.model, expected, exact, 1e-4); });
+  });
 });
 
 // Each sequence in a call of its own: no sharing, gradients added up by the calls.

@@ -213,6 +213,7 @@ const Registration kTests([] {
     const auto for_all = [=](const std::string& what, void (*check)(const Ops&, const std::string&, DType)) {
       add_model_tests("model/on-policy/" + what + "/" + format, [=](const Ops& ops) {
         for (const std::string& architecture : tiny_architectures()) check(ops, architecture, dtype);
+        check(ops, "qwen2+bf16keys", dtype);
       });
     };
     for_all("sampling", check_sampling);

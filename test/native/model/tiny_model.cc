@@ -46,6 +46,7 @@ ModelConfig tiny_config(const std::string& name) {
     config.rope_factor = 2;
   }
   if (name.ends_with("+tall")) config.feed_forward = 300;
+  if (name.ends_with("+bf16keys")) config.key_value_dtype = DType::kBF16;
   return config;
 }
 

@@ -17,7 +17,7 @@ namespace winnow::test {
 // "qwen2": q/k/v bias, tied head, odd widths. "qwen3": q/k norm. "llama": untied head, output bias, llama3
 // rope scaling, four query heads to a kv head. "mistral": linear rope scaling, one layer, head size 8. With
 // "+value" behind the name there is a value head too, with "+tall" more rows than masters are stepped at a
-// time.
+// time, with "+bf16keys" keys and values are kept in bf16.
 ModelConfig tiny_config(const std::string& architecture);
 const std::vector<std::string>& tiny_architectures();
 

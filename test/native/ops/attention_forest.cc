@@ -5,15 +5,17 @@
 #include <limits>
 
 namespace winnow::test {
-namespace {
 
 KeyValueLayer layer_of(const View& keys, const View& values, HeadShape shape) {
-  return {.keys = keys.f32(),
-          .values = values.f32(),
+  return {.keys = keys.data,
+          .values = values.data,
           .blocks = keys.shape[0],
           .kv_heads = static_cast<int>(shape.kv_heads),
-          .head_dim = static_cast<int>(shape.head_dim)};
+          .head_dim = static_cast<int>(shape.head_dim),
+          .dtype = keys.dtype};
 }
+
+namespace {
 
 // Lanes that no token wrote hold NaN: memory is undefined after allocate.
 std::vector<double> layer_numbers(const BuiltForest& built, HeadShape shape, bool keys) {
@@ -129,14 +131,17 @@ OpCase attention_forward_case(const std::string& label, const Forest& forest, He
   const double units = probability_units(shape, keys);
   const Tolerance of_lse{(units + 4) * tolerance::kUnit, 4 * tolerance::kUnit, 1e-11};
   return {
-      text("forward ", label, " H=", shape.heads, " Hk=", shape.kv_heads, " Dh=", shape.head_dim),
+      text("forward ", label, " H=", shape.heads, " Hk=", shape.kv_heads, " Dh=", shape.head_dim, " ",
+           name(shape.stored)),
       {set("out", {rows, width}, tolerance::cancelling(units, 1)), set("lse", {rows, shape.heads}, of_lse),
        input("q", {rows, width}).holding(content_numbers("q", built.row_contents, width)),
        input("keys", {built.blocks, shape.kv_heads, shape.head_dim, kKeyBlock})
            .raw()
+           .as(shape.stored)
            .holding(layer_numbers(built, shape, true)),
        input("values", {built.blocks, shape.kv_heads, kKeyBlock, shape.head_dim})
            .raw()
+           .as(shape.stored)
            .holding(layer_numbers(built, shape, false))},
       [=](const Ops& ops, Context& context, const std::vector<View>& v) {
         ops.attention_forward(context, v[kForwardOut], v[kForwardLse], v[kForwardQ],
@@ -169,7 +174,8 @@ OpCase attention_backward_case(const std::string& label, const Forest& forest, H
       2 + std::log(1 + static_cast<double>(rows)) * static_cast<double>(shape.heads / shape.kv_heads);
   const Tolerance of_dq = tolerance::cancelling(units, largest);
   const Tolerance of_dkv = tolerance::cancelling(units, largest * readers);
-  return {text("backward ", label, " H=", shape.heads, " Hk=", shape.kv_heads, " Dh=", shape.head_dim),
+  return {text("backward ", label, " H=", shape.heads, " Hk=", shape.kv_heads, " Dh=", shape.head_dim, " ",
+               name(shape.stored)),
           {set("dq", {rows, width}, of_dq), set("dk", {rows, kv_width}, of_dkv),
            set("dv", {rows, kv_width}, of_dkv),
            input("dout", {rows, width}).holding(content_numbers("dout", built.row_contents, width)),

@@ -31,7 +31,10 @@ BuiltForest build_forest(const Forest& forest);
 
 struct HeadShape {
   int64_t heads, kv_heads, head_dim;
+  DType stored = DType::kF32;  // keys and values
 };
+// The layer of two operands.
+KeyValueLayer layer_of(const View& keys, const View& values, HeadShape shape);
 
 // Operands of the cases below, by index.
 enum ForwardOperand { kForwardOut, kForwardLse, kForwardQ, kForwardKeys, kForwardValues };

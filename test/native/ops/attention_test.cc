@@ -41,7 +41,13 @@ const std::vector<NamedForest>& forests() {
   return all;
 }
 // Head widths that the model config admits: multiples of 8, whole vectors or not.
-constexpr HeadShape kHeads[] = {{1, 1, 8}, {4, 2, 16}, {3, 1, 24}, {2, 2, 64}};
+constexpr HeadShape kHeads[] = {{1, 1, 8},
+                                {4, 2, 16},
+                                {3, 1, 24},
+                                {2, 2, 64},
+                                {4, 2, 16, DType::kBF16},
+                                {3, 1, 24, DType::kBF16},
+                                {2, 1, 64, DType::kBF16}};
 
 template <typename MakeCase>
 std::vector<OpCase> cases(MakeCase make_case, bool allow_cached) {
@@ -60,18 +66,20 @@ std::vector<OpCase> kv_write_cases() {
       const int64_t width = heads.kv_heads * heads.head_dim;
       const std::vector<double> slots(built.row_slots.begin(), built.row_slots.end());
       all.push_back(
-          {text("kv_write ", named.name, " Hk=", heads.kv_heads, " Dh=", heads.head_dim),
-           {acc("keys", {built.blocks, heads.kv_heads, heads.head_dim, kKeyBlock}, tolerance::exact()).raw(),
+          {text("kv_write ", named.name, " Hk=", heads.kv_heads, " Dh=", heads.head_dim, " ",
+                name(heads.stored)),
+           {acc("keys", {built.blocks, heads.kv_heads, heads.head_dim, kKeyBlock}, tolerance::exact())
+                .raw()
+                .as(heads.stored),
             acc("values", {built.blocks, heads.kv_heads, kKeyBlock, heads.head_dim}, tolerance::exact())
-                .raw(),
+                .raw()
+                .as(heads.stored),
             // Twins have a slot in common, and what they write to it.
             input("k", {built.rows, width}).rows().holding(content_numbers("k", built.row_contents, width)),
             input("v", {built.rows, width}).rows().holding(content_numbers("v", built.row_contents, width)),
             indices("slots", built.rows, built.blocks * kKeyBlock).holding(slots)},
            [=](const Ops& ops, Context& context, const std::vector<View>& v) {
-             const KeyValueLayer layer{v[0].f32(), v[1].f32(), v[0].shape[0],
-                                       static_cast<int>(heads.kv_heads), static_cast<int>(heads.head_dim)};
-             ops.kv_write(context, layer, v[2], v[3], v[4]);
+             ops.kv_write(context, layer_of(v[0], v[1], heads), v[2], v[3], v[4]);
              return std::vector<double>{};
            }});
     }
@@ -207,6 +215,31 @@ TEST("ops/reference/attention by hand") {
   expect_error("ERR_SHAPE", [&] {
     reference_ops().attention_forward(context, View(out, DType::kF32, {2, 2}), View(),
                                       View(q, DType::kF32, {2, 2}), {keys, values, 1, 1, 2}, plan, 1.0f, 0);
+  });
+}
+
+TEST("ops/reference/attention over bf16 is attention over what was rounded") {
+  ThreadPool pool(1);
+  const Forest forest{{{-1, 21, 0}, {0, 6, 50}}, 0};
+  const OpCase narrow = attention_forward_case("a", forest, {4, 2, 16, DType::kBF16});
+  const OpCase wide = attention_forward_case("a", forest, {4, 2, 16});
+  std::vector<Array> arrays = make_arrays(wide);
+  const Outcome exact = run_case(reference_ops(), pool, wide, arrays);
+  for (const int operand : {kForwardKeys, kForwardValues}) {
+    Array& array = arrays[static_cast<size_t>(operand)];
+    for (int64_t i = 0; i < array.size(); ++i)
+      array.set_number(i, static_cast<double>(round_to_bf16(static_cast<float>(array.number(i)))));
+  }
+  const Outcome rounded = run_case(reference_ops(), pool, wide, arrays);
+  const Outcome got = run_case(reference_ops(), pool, narrow, make_arrays(narrow));
+  check_same_bits("out", got.arrays[kForwardOut], rounded.arrays[kForwardOut]);
+  expect_failure("rounding changes it",
+                 [&] { check_same_bits("out", got.arrays[kForwardOut], exact.arrays[kForwardOut]); });
+  KeyValueLayer layer{nullptr, nullptr, 1, 1, 8, DType::kF16};
+  Context context{pool};
+  expect_error("ERR_SHAPE", [&] {
+    reference_ops().kv_write(context, layer, View(nullptr, DType::kF32, {0, 8}),
+                             View(nullptr, DType::kF32, {0, 8}), View(nullptr, DType::kI32, {0}));
   });
 }
 

@@ -9,9 +9,15 @@ struct KeyShape {
   HeadShape heads;
   int64_t rows, blocks;
 };
-constexpr KeyShape kShapes[] = {{{2, 1, 8}, 0, 3},   {{1, 1, 2}, 1, 1},   {{2, 2, 6}, 3, 2},
-                                {{6, 2, 32}, 5, 4},  {{4, 2, 64}, 33, 9}, {{3, 1, 130}, 7, 2},
-                                {{14, 2, 24}, 40, 3}};
+constexpr KeyShape kShapes[] = {{{2, 1, 8}, 0, 3},
+                                {{1, 1, 2}, 1, 1},
+                                {{2, 2, 6}, 3, 2},
+                                {{6, 2, 32}, 5, 4},
+                                {{4, 2, 64}, 33, 9},
+                                {{3, 1, 130}, 7, 2},
+                                {{14, 2, 24}, 40, 3},
+                                {{6, 2, 32, DType::kBF16}, 5, 4},
+                                {{3, 1, 26, DType::kBF16}, 33, 9}};
 
 // Every row in a slot of its own, in no order; the slots that no row has keep what they hold.
 std::vector<double> scattered_slots(const KeyShape& shape) {
@@ -23,15 +29,19 @@ std::vector<double> scattered_slots(const KeyShape& shape) {
 
 std::string label_of(const KeyShape& shape) {
   return text("M=", shape.rows, " H=", shape.heads.heads, " Hk=", shape.heads.kv_heads,
-              " Dh=", shape.heads.head_dim);
+              " Dh=", shape.heads.head_dim, " ", name(shape.heads.stored));
 }
 
 std::vector<Operand> operands(const KeyShape& shape) {
   const auto [heads, rows, blocks] = shape;
   const int64_t half = heads.head_dim / 2;
   const Tolerance turned = tolerance::cancelling(3, 2);  // as of rope
-  return {acc("keys", {blocks, heads.kv_heads, heads.head_dim, kKeyBlock}, turned).raw(),
-          acc("values", {blocks, heads.kv_heads, kKeyBlock, heads.head_dim}, tolerance::exact()).raw(),
+  // Next to a tie a key may round to either neighbour: a step of bf16 is 2^16 of f32.
+  const Tolerance kept = heads.stored == DType::kBF16 ? tolerance::cancelling(1 << 16, 2) : turned;
+  return {acc("keys", {blocks, heads.kv_heads, heads.head_dim, kKeyBlock}, kept).raw().as(heads.stored),
+          acc("values", {blocks, heads.kv_heads, kKeyBlock, heads.head_dim}, tolerance::exact())
+              .raw()
+              .as(heads.stored),
           acc("q", {rows, heads.heads * heads.head_dim}, turned).rows(),
           acc("k", {rows, heads.kv_heads * heads.head_dim}, turned).rows(),
           input("v", {rows, heads.kv_heads * heads.head_dim}).rows(),
@@ -40,15 +50,10 @@ std::vector<Operand> operands(const KeyShape& shape) {
           input("sine", {rows, half}).rows()};
 }
 
-KeyValueLayer layer_of(const std::vector<View>& v, const KeyShape& shape) {
-  return {v[0].f32(), v[1].f32(), shape.blocks, static_cast<int>(shape.heads.kv_heads),
-          static_cast<int>(shape.heads.head_dim)};
-}
-
 OpCase fused_case(const KeyShape& shape) {
   return {label_of(shape), operands(shape),
           [=](const Ops& ops, Context& context, const std::vector<View>& v) {
-            ops.rope_kv_write(context, layer_of(v, shape), v[2], v[3], v[4], v[5], v[6], v[7]);
+            ops.rope_kv_write(context, layer_of(v[0], v[1], shape.heads), v[2], v[3], v[4], v[5], v[6], v[7]);
             return std::vector<double>{};
           }};
 }
@@ -61,7 +66,7 @@ OpCase separate_case(const KeyShape& shape) {
               ops.rope(context, View(x.data, x.dtype, {x.rows(), heads, shape.heads.head_dim}), v[6], v[7],
                        false);
             }
-            ops.kv_write(context, layer_of(v, shape), v[3], v[4], v[5]);
+            ops.kv_write(context, layer_of(v[0], v[1], shape.heads), v[3], v[4], v[5]);
             return std::vector<double>{};
           }};
 }
