@@ -47,11 +47,11 @@ test('more lines than one batch keep their order, on the standard streams too', 
   expect(JSON.parse(alone.stdout)).toEqual(scored[601]);
 });
 
-test('--dtype bf16 computes in bf16', () => {
+test.each(['--dtype', '--key-value-dtype'])('%s bf16 computes in bf16', (option) => {
   const line = JSON.stringify({ tokens: [5, 6, 7, 8, 9, 10] });
   const model = join(fixtureModels, 'qwen2-tied');
   const of = (dtype: string): Scored =>
-    JSON.parse(winnow(['score', '--model', model, '--input', '-', '--output', '-', '--dtype', dtype], line).stdout);
+    JSON.parse(winnow(['score', '--model', model, '--input', '-', '--output', '-', option, dtype], line).stdout);
   const [exact, rounded] = [of('f32'), of('bf16')];
   const distance = Math.abs((exact.logprobs[5] as number) - (rounded.logprobs[5] as number));
   expect(distance).toBeGreaterThan(1e-5);

@@ -41,6 +41,30 @@ describe('on the engine', () => {
     expect(new Set(ratios)).toEqual(new Set([0]));
   });
 
+  it('with keys in bf16 they agree too, in another run, and a reference and a critic round theirs alike', async () => {
+    const model = { ...tinyRun('').model, keyValueDtype: 'bf16' } as const;
+    const [plain, rounded] = [newRun(), newRun({ model })];
+    await train(plain);
+    const ratios = new Set<number | undefined>();
+    for await (const event of train(rounded))
+      if (event.type === 'step' && event.record.metrics.policy_loss !== undefined)
+        ratios.add(event.record.metrics['sampling/sampling_logp_difference/max']);
+    expect(ratios).toEqual(new Set([0]));
+    expect(files(plain)[2]?.equals(files(rounded)[2] as Buffer)).toBe(false);
+    // The policy is its own reference in the first step: the same keys give a KL of exactly 0.
+    const [sft, grpo] = tinyRun('').stages;
+    const stages = [
+      { ...sft, steps: 1 },
+      { ...grpo, kl: { coefficient: 0.1 }, reference: 'stage-start' },
+    ] as never;
+    const followed = newRun({ model, stages });
+    const kls: (number | undefined)[] = [];
+    for await (const event of train(followed))
+      if (event.type === 'step' && event.record.metrics.kl !== undefined) kls.push(event.record.metrics.kl);
+    expect(kls[0]).toBe(0);
+    expect(kls.length).toBeGreaterThan(1);
+  });
+
   for (const dtype of ['f32', 'bf16'] as const) {
     it(`a resumed run ends in the same bytes, ${dtype}`, async () => {
       const model = { ...tinyRun('').model, dtype };
