@@ -12,6 +12,7 @@ import {
 } from '../../lib/cli/bench/accounting.js';
 import { benchShapes } from '../../lib/cli/bench/shapes.js';
 import { median, spread } from '../../lib/cli/bench/statistics.js';
+import { completionsPerPass } from '../../lib/cli/bench/workloads/training.js';
 import { smallDecoder } from './small-decoder.js';
 
 const qwen = benchShapes['qwen2.5-0.5b'];
@@ -64,4 +65,15 @@ test('median of odd and even counts', () => {
 test('spread of trials, by hand', () => {
   // Deviations from 5 are 4, 3, 0, 1, 95.
   expect(spread([1, 2, 5, 6, 100])).toEqual({ median: 5, min: 1, max: 100, mad: 3 });
+});
+
+test.each([
+  [{ group: 8, prompt: 256, completion: 64 }, 8],
+  [{ group: 8, prompt: 1024, completion: 128 }, 2],
+  // Four would fit, and do not divide six.
+  [{ group: 6, prompt: 1000, completion: 24 }, 3],
+  [{ group: 7, prompt: 600, completion: 40 }, 1],
+  [{ group: 4, prompt: 8000, completion: 40 }, 1],
+])('of a group %o a peer takes %i completions in one pass', (shape, expected) => {
+  expect(completionsPerPass(shape)).toBe(expected);
 });

@@ -1,7 +1,9 @@
 """TRL's GRPOTrainer: GRPO steps for one prompt with G completions of exactly R tokens.
 
-One update per batch, no KL term, temperature 1 over the whole vocabulary, constant learning rate, no gradient
-checkpointing, no vLLM. The end token cannot be sampled, so there is no padding. The reward costs nothing.
+All completions are sampled together, and `completionsPerPass` of them (all, unless given) go through a backward pass
+at once; their gradients are summed. One update per batch, no KL term, temperature 1 over the whole vocabulary,
+constant learning rate, no gradient checkpointing, no vLLM. The end token cannot be sampled, so there is no padding.
+The reward costs nothing.
 """
 
 import sys
@@ -37,6 +39,7 @@ def measure_grpo(request):
     prompt = " ".join(f"w{token}" for token in request["prompt"])
     assert tokenizer(prompt)["input_ids"] == request["prompt"]
     group, completion, steps = request["group"], request["completion"], request["steps"]
+    at_once = request.get("completionsPerPass", group)
     lengths, seconds = [], []
 
     def reward(completion_ids, prompt_ids=None, **_):
@@ -59,8 +62,8 @@ def measure_grpo(request):
             train_dataset=Dataset.from_dict({"prompt": [prompt] * steps}),
             callbacks=[Clock()],
             args=GRPOConfig(
-                output_dir=output, per_device_train_batch_size=group, num_generations=group,
-                gradient_accumulation_steps=1, max_steps=steps, max_completion_length=completion,
+                output_dir=output, per_device_train_batch_size=at_once, num_generations=group,
+                gradient_accumulation_steps=group // at_once, max_steps=steps, max_completion_length=completion,
                 learning_rate=request.get("learningRate", 1e-6), lr_scheduler_type="constant", optim="adamw_torch_fused",
                 beta=0.0, temperature=1.0, top_k=0, top_p=1.0,
                 generation_kwargs=dict(suppress_tokens=[end, end - 1], min_new_tokens=completion),

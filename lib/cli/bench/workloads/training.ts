@@ -143,6 +143,16 @@ export async function grpoStep(
   };
 }
 
+/** The most tokens of one backward pass of a peer: about 11 GB of its activations for 0.5B in f32. */
+const PEER_PASS_TOKENS = 4096;
+
+/** How many of a group's completions, each with its prompt, a peer takes at once: the greatest divisor of the group that stays within the tokens. */
+export function completionsPerPass({ group, prompt, completion }: GroupShape): number {
+  let count = group;
+  while (count > 1 && (group % count !== 0 || count * (prompt + completion) > PEER_PASS_TOKENS)) count--;
+  return count;
+}
+
 export function grpoCase(size: GroupShape, { shape, dtype }: BenchSettings, memory: StepMemory = fastest): BenchCase {
   const config = benchShapes[shape];
   const { group, prompt, completion } = size;
@@ -158,7 +168,10 @@ export function grpoCase(size: GroupShape, { shape, dtype }: BenchSettings, memo
     },
     peer: {
       benchmark: 'grpo',
-      body: { prompt: Array.from(tokens), group, completion, learningRate: LEARNING_RATE, steps: STEPS },
+      body: {
+        ...{ prompt: Array.from(tokens), group, completion, completionsPerPass: completionsPerPass(size) },
+        ...{ learningRate: LEARNING_RATE, steps: STEPS },
+      },
       warmups: STEPS - 1,
       scale: 1,
       expected: { completions: STEPS * group, completionTokens: STEPS * group * completion },
