@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { makeFolder, readLines, removeFolder, winnow } from './support.js';
@@ -11,6 +12,9 @@ test('doctor tells each backend, for people and for programs', () => {
   expect(people.status).toBe(0);
   expect(people.stdout).toMatch(/reference\s+usable/);
   expect(people.stdout).toMatch(/cuda\s+not usable\s+\S/);
+  const left = Number(people.stdout.match(/^chosen: \S+ \(\S+\), \d+ threads, ([\d.]+) GiB left for models$/m)?.[1]);
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThanOrEqual(totalmem() / 2 ** 30);
   const report = JSON.parse(winnow(['doctor', '--json']).stdout);
   const devices = report.backends.map(({ device }: { device: string }) => device);
   expect(devices).toEqual(expect.arrayContaining(['cpu', 'reference', 'cuda']));
