@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { decodeWork } from '../../lib/cli/bench/accounting.js';
+import { decodeWork, grpoPhases } from '../../lib/cli/bench/accounting.js';
 import { exclusionComputedTokens, exclusionPhases } from '../../lib/cli/bench/accounting-exclusion.js';
 import { growthExponent, growthPlot } from '../../lib/cli/bench/growth.js';
 import { profile } from '../../lib/cli/bench/record.js';
+import { benchShapes } from '../../lib/cli/bench/shapes.js';
 import { smallDecoder } from './small-decoder.js';
 
 const law = (exponent: number, tokens: readonly number[]) =>
@@ -20,6 +21,19 @@ test('exponents of power laws', () => {
   ];
   expect(growthExponent(points)).toBeCloseTo(0.5, 12);
   expect(growthExponent([{ tokens: 5, seconds: 1 }])).toBeNaN();
+});
+
+test.each([
+  // What docs/performance.md sets beside the measured ones.
+  ['G', [1, 2, 4, 8, 16, 32, 64].map((group) => ({ group, prompt: 256 })), 1.36, 1.2],
+  ['P', [128, 256, 512, 1024, 2048, 4096].map((prompt) => ({ group: 8, prompt })), 1.08, 1.35],
+])('exponents of the counted work of a GRPO step in its tokens: %s', (_, sizes, all, upperHalf) => {
+  const points = sizes.map(({ group, prompt }) => {
+    const phases = Object.values(grpoPhases(benchShapes.small, 'bf16', { group, prompt, completion: 32 }));
+    return { tokens: prompt + group * 32, seconds: phases.reduce((sum, { flops }) => sum + flops, 0) };
+  });
+  expect(growthExponent(points)).toBeCloseTo(all, 2);
+  expect(growthExponent(points.slice(points.length >> 1))).toBeCloseTo(upperHalf, 2);
 });
 
 test('a plot whose lines have the slope of their law', () => {
