@@ -49,6 +49,14 @@ test('a plot whose lines have the slope of their law', () => {
   expect((c as number[])[1]).toBeLessThan((a as number[])[1] as number);
 });
 
+test('the longest label of a plot ends within it', () => {
+  const svg = growthPlot([{ name: 'candidates, 2 threads', points: law(1, [10, 100]) }], 'Title');
+  const width = Number(svg.match(/viewBox="0 0 (\d+) /)?.[1]);
+  const [, left, label = ''] = svg.match(/x="(\d+)" [^>]*>(candidates[^<]*)</) ?? [];
+  // Letters of 12 pixels in height are 7 in width, about.
+  expect(Number(left) + 7 * label.length).toBeLessThanOrEqual(width);
+});
+
 test('the work of an exclusion, by hand', () => {
   const config = smallDecoder;
   const shape = { queries: 2, candidates: 3, shared: 2, prefix: 5, candidateTokens: 4, suffix: 1, answerTokens: 3 };

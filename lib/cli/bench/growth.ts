@@ -24,9 +24,9 @@ export interface GrowthLine {
   readonly points: readonly GrowthPoint[];
 }
 
-const WIDTH = 760;
+const WIDTH = 800;
 const HEIGHT = 440;
-const MARGIN = { left: 64, right: 230, top: 36, bottom: 48 };
+const MARGIN = { left: 64, right: 270, top: 36, bottom: 48 };
 // Told apart by those who see no red or green too (Okabe and Ito).
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#555555'];
 
