@@ -143,7 +143,7 @@ export async function grpoStep(
   };
 }
 
-/** The most tokens of one backward pass of a peer: about 11 GB of its activations for 0.5B in f32. */
+/** The most tokens of one backward pass of a peer; TRL with 2,304 of them holds 17 GB for 0.5B in f32. */
 const PEER_PASS_TOKENS = 4096;
 
 /** How many of a group's completions, each with its prompt, a peer takes at once: the greatest divisor of the group that stays within the tokens. */
