@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "backend/attention_plan.h"
 #include "base/thread_pool.h"
@@ -35,6 +36,13 @@ struct PackedWeight {
   void* data = nullptr;
   int64_t n = 0, k = 0;
   DType dtype = DType::kF32;  // kF32 or kBF16: the format of products with this weight
+};
+
+// One of several products that read the same rows: out (M, N) set = x . weight^T + bias (N, or empty).
+struct LinearOutput {
+  View out;
+  PackedWeight weight;
+  View bias;
 };
 
 struct SampleRow {
@@ -163,6 +171,16 @@ struct Ops {
   void (*swiglu_backward)(Context&, View dgate, View dup, View dout, View gate,
                           View up);  // set; dgate,
                                      // dup may alias gate, up
+
+  // ---- norm and feed-forward in one pass with the products that read them -----------------------------
+  // The bits of the calls one by one. `normed` (M, D) and `activated` (M, F) are set to what the products
+  // read where `keep`; else they are working room, undefined afterwards.
+  // `rms_norm_forward` of x, then `linear_forward` of each of `outputs`, whose weights have one format.
+  void (*norm_linear_forward)(Context&, std::span<const LinearOutput> outputs, View normed, View rstd, View x,
+                              View weight, float epsilon, bool keep);
+  // `swiglu_forward` of gate and up, then `linear_forward` without bias.
+  void (*swiglu_linear_forward)(Context&, View out, View activated, View gate, View up, PackedWeight weight,
+                                bool accumulate, bool keep);
 
   // ---- head --------------------------------------------------------------------------------------
   // out (M, D) set = rows of x at indices (M, i32); and its gradient, dx acc in row order.

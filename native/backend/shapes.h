@@ -25,4 +25,10 @@ inline void require_shape(const char* op, const char* argument, const View& view
                 describe(view));
 }
 
+// The format of a product is f32 or bf16.
+inline void require_product_dtype(const char* op, DType dtype) {
+  WINNOW_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "ERR_SHAPE",
+               std::string("[") + op + "] no products in this format", "f32 or bf16", name(dtype));
+}
+
 }  // namespace winnow

@@ -62,11 +62,11 @@ class AdaptedLayer {
   DropoutOptions options_;
 };
 
+}  // namespace
+
 bool is_adapted(const ModelState& state, const Parameter& weight) {
   return weight.adapter_a && state.adapter_on;
 }
-
-}  // namespace
 
 void begin_adapter_pass(ModelState& state, const ForwardBatch& batch) {
   state.dropout_keys = View{};

@@ -8,7 +8,10 @@ namespace winnow {
 // Before a pass over `batch`: its dropout keys, where it has some.
 void begin_adapter_pass(ModelState& state, const ForwardBatch& batch);
 
-// out (M, N) acc += s B A dropout(x), x (M, K), where `weight` has an adapter that is on.
+// Whether `weight` has an adapter that is on.
+bool is_adapted(const ModelState& state, const Parameter& weight);
+
+// out (M, N) acc += s B A dropout(x), x (M, K), where `weight` is adapted.
 void adapter_forward(ModelState& state, View out, View x, const Parameter& weight);
 
 // dx (M, K) acc; the gradients of A and B acc. dout (M, N).

@@ -90,45 +90,53 @@ class Forward {
     residual_ = next;
   }
 
-  void norm(const Parameter* weight, View rstd) {
-    state_.ops.rms_norm_forward(state_.context, normed_, rstd, residual_, weight->value.view(),
-                                state_.config.norm_epsilon);
-  }
-
   void linear(View out, View x, const Parameter* weight, const Parameter* bias, bool accumulate) {
     state_.ops.linear_forward(state_.context, out, x, weight->packed, bias_view(bias), accumulate);
     adapter_forward(state_, out, x, *weight);
   }
 
-  // Projects, and normalises per head where the model does.
-  View project(const Parameter* weight, const Parameter* bias, const Parameter* head_norm, int heads,
-               View raw, View rstd, View out) {
-    linear(head_norm ? raw : out, normed_, weight, bias, false);
-    if (head_norm)
-      state_.ops.rms_norm_forward(state_.context, per_head(out, heads), rstd, per_head(raw, heads),
-                                  head_norm->value.view(), state_.config.norm_epsilon);
-    return out;
+  struct Projection {
+    View out;
+    const Parameter *weight, *bias;
+  };
+  // The norm of the residual, and the projections that read it.
+  void project(const Parameter* norm, View rstd, std::initializer_list<Projection> projections) {
+    std::vector<LinearOutput> outputs;
+    bool adapted = false;
+    for (const Projection& p : projections) {
+      outputs.push_back({p.out, p.weight->packed, bias_view(p.bias)});
+      adapted = adapted || is_adapted(state_, *p.weight);
+    }
+    state_.ops.norm_linear_forward(state_.context, outputs, normed_, rstd, residual_, norm->value.view(),
+                                   state_.config.norm_epsilon, adapted);
+    for (const Projection& p : projections) adapter_forward(state_, p.out, normed_, *p.weight);
+  }
+
+  void norm_heads(View out, View rstd, View raw, const Parameter* weight, int heads) {
+    state_.ops.rms_norm_forward(state_.context, per_head(out, heads), rstd, per_head(raw, heads),
+                                weight->value.view(), state_.config.norm_epsilon);
   }
 
   void attention_block(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const ModelConfig& config = state_.config;
-    norm(layer.input_norm, kept.attention_rstd);
-
-    View query_raw, key_raw, query = kept.query;
-    if (config.qk_norm) {
-      query_raw = kept.query ? kept.query : work(Slot::kQueryRaw, state_.query_width());
-      key_raw = kept.key_raw ? kept.key_raw : work(Slot::kKeyRaw, state_.key_width());
-      query = work(Slot::kQuery, state_.query_width());
-    } else if (!query) {
-      query = work(Slot::kQuery, state_.query_width());
-    }
-    query = project(layer.query, layer.query_bias, layer.query_norm, config.heads, query_raw, kept.query_rstd,
-                    query);
-    const View key = project(layer.key, layer.key_bias, layer.key_norm, config.kv_heads, key_raw,
-                             kept.key_rstd, kept.key ? kept.key : work(Slot::kKey, state_.key_width()));
+    const View key = kept.key ? kept.key : work(Slot::kKey, state_.key_width());
     const View value = kept.value ? kept.value : work(Slot::kValue, state_.key_width());
-    linear(value, normed_, layer.value, layer.value_bias, false);
+    // What is kept of a query is what its projection gave.
+    View query = kept.query ? kept.query : work(Slot::kQueryRaw, state_.query_width());
+    View key_raw = !config.qk_norm ? key
+                   : kept.key_raw  ? kept.key_raw
+                                   : work(Slot::kKeyRaw, state_.key_width());
+    project(layer.input_norm, kept.attention_rstd,
+            {{query, layer.query, layer.query_bias},
+             {key_raw, layer.key, layer.key_bias},
+             {value, layer.value, layer.value_bias}});
+    if (config.qk_norm) {
+      const View raw = query;
+      query = work(Slot::kQuery, state_.query_width());
+      norm_heads(query, kept.query_rstd, raw, layer.query_norm, config.heads);
+      norm_heads(key, kept.key_rstd, key_raw, layer.key_norm, config.kv_heads);
+    }
 
     state_.ops.rope_kv_write(state_.context, store_.layer(index), query, key, value, slots_, cosine_, sine_);
     const View attended = kept.attended ? kept.attended : work(Slot::kAttended, state_.query_width());
@@ -144,20 +152,21 @@ class Forward {
   GateAndUp gate_and_up(int index, const LayerActivations& kept) {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const int64_t width = state_.config.feed_forward;
-    norm(layer.post_attention_norm, kept.feed_forward_rstd);
     const View gate = kept.gate ? kept.gate : work(Slot::kGate, width);
     const View up = kept.up ? kept.up : work(Slot::kUp, width);
-    linear(gate, normed_, layer.gate, nullptr, false);
-    linear(up, normed_, layer.up, nullptr, false);
+    project(layer.post_attention_norm, kept.feed_forward_rstd,
+            {{gate, layer.gate, nullptr}, {up, layer.up, nullptr}});
     return {gate, up};
   }
 
   void feed_forward_block(int index, const LayerActivations& kept) {
     const auto [gate, up] = gate_and_up(index, kept);
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
-    state_.ops.swiglu_forward(state_.context, activated, gate, up);
+    const Parameter& down = *state_.layers[static_cast<size_t>(index)].down;
     if (kept_) move_residual(next_residual(index));
-    linear(residual_, activated, state_.layers[static_cast<size_t>(index)].down, nullptr, true);
+    state_.ops.swiglu_linear_forward(state_.context, residual_, activated, gate, up, down.packed, true,
+                                     is_adapted(state_, down));
+    adapter_forward(state_, residual_, activated, down);
   }
 
   View next_residual(int index) const {

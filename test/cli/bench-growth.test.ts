@@ -7,11 +7,12 @@ import { benchShapes } from '../../lib/cli/bench/shapes.js';
 import { smallDecoder } from './small-decoder.js';
 
 const law = (exponent: number, tokens: readonly number[]) =>
-  tokens.map((n) => ({ value: n, tokens: n, seconds: 0.25 * n ** exponent }));
+  tokens.map((n) => ({ value: n, tokens: n, seconds: 0.25 * n ** exponent, operations: 3 * n ** 2 }));
 
 test('exponents of power laws', () => {
-  expect(growthExponent(law(1, [10, 20, 80]))).toBeCloseTo(1, 12);
-  expect(growthExponent(law(1.5, [3, 30, 300]))).toBeCloseTo(1.5, 12);
+  expect(growthExponent(law(1, [10, 20, 80]), 'seconds')).toBeCloseTo(1, 12);
+  expect(growthExponent(law(1.5, [3, 30, 300]), 'operations')).toBeCloseTo(2, 12);
+  expect(growthExponent(law(1.5, [3, 30, 300]), 'seconds')).toBeCloseTo(1.5, 12);
   // By hand in powers of e: x 0, 1, 2 and y 0, 2, 1: slope (0 - 1)(-1) + 0 + (1)(0) over 2.
   const e = Math.E;
   const points = [
@@ -19,8 +20,8 @@ test('exponents of power laws', () => {
     { tokens: e, seconds: e ** 2 },
     { tokens: e ** 2, seconds: e },
   ];
-  expect(growthExponent(points)).toBeCloseTo(0.5, 12);
-  expect(growthExponent([{ tokens: 5, seconds: 1 }])).toBeNaN();
+  expect(growthExponent(points, 'seconds')).toBeCloseTo(0.5, 12);
+  expect(growthExponent([{ tokens: 5, seconds: 1 }], 'seconds')).toBeNaN();
 });
 
 test.each([
@@ -30,17 +31,17 @@ test.each([
 ])('exponents of the counted work of a GRPO step in its tokens: %s', (_, sizes, all, upperHalf) => {
   const points = sizes.map(({ group, prompt }) => {
     const phases = Object.values(grpoPhases(benchShapes.small, 'bf16', { group, prompt, completion: 32 }));
-    return { tokens: prompt + group * 32, seconds: phases.reduce((sum, { flops }) => sum + flops, 0) };
+    return { tokens: prompt + group * 32, operations: phases.reduce((sum, { flops }) => sum + flops, 0) };
   });
-  expect(growthExponent(points)).toBeCloseTo(all, 2);
-  expect(growthExponent(points.slice(points.length >> 1))).toBeCloseTo(upperHalf, 2);
+  expect(growthExponent(points, 'operations')).toBeCloseTo(all, 2);
+  expect(growthExponent(points.slice(points.length >> 1), 'operations')).toBeCloseTo(upperHalf, 2);
 });
 
 test('a plot whose lines have the slope of their law', () => {
   const svg = growthPlot([{ name: 'a<b', points: law(1, [10, 100, 1000]) }], 'Title');
   expect(svg.startsWith('<svg ')).toBe(true);
   expect(svg.endsWith('</svg>\n')).toBe(true);
-  expect(svg).toContain('a&#60;b: exponent 1.00');
+  expect(svg).toContain('a&#60;b: exponent 1.00, work 2.00');
   const [, path = ''] = svg.match(/polyline points="([^"]*)"/) ?? [];
   const [a, b, c] = path.split(' ').map((point) => point.split(',').map(Number)) as [number, number][];
   // Equal steps in logarithms are equal steps on paper, to the right and up.

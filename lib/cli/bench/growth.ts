@@ -5,13 +5,18 @@ export interface GrowthPoint {
   readonly value: number;
   /** Tokens that must be computed. */
   readonly tokens: number;
+  /** Floating-point operations that must be done. */
+  readonly operations: number;
   readonly seconds: number;
 }
 
-/** b of seconds = a tokens^b, by least squares in logarithms; NaN for fewer than two different numbers of tokens. */
-export function growthExponent(points: readonly Pick<GrowthPoint, 'tokens' | 'seconds'>[]): number {
+/** What grows with tokens. */
+export type Cost = 'seconds' | 'operations';
+
+/** b of cost = a tokens^b, by least squares in logarithms; NaN for fewer than two different numbers of tokens. */
+export function growthExponent<C extends Cost>(points: readonly Pick<GrowthPoint, 'tokens' | C>[], cost: C): number {
   const x = points.map(({ tokens }) => Math.log(tokens));
-  const y = points.map(({ seconds }) => Math.log(seconds));
+  const y = points.map((point) => Math.log(point[cost]));
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [meanX, meanY] = [mean(x), mean(y)];
   const products = x.reduce((sum, value, i) => sum + (value - meanX) * ((y[i] as number) - meanY), 0);
@@ -24,9 +29,9 @@ export interface GrowthLine {
   readonly points: readonly GrowthPoint[];
 }
 
-const WIDTH = 800;
+const WIDTH = 880;
 const HEIGHT = 440;
-const MARGIN = { left: 64, right: 270, top: 36, bottom: 48 };
+const MARGIN = { left: 64, right: 350, top: 36, bottom: 48 };
 // Told apart by those who see no red or green too (Okabe and Ito).
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#555555'];
 
@@ -66,7 +71,10 @@ export function growthPlot(lines: readonly GrowthLine[], title: string): string 
   const drawn = lines.flatMap((line, index) => {
     const colour = COLOURS[index % COLOURS.length];
     const path = line.points.map(({ tokens, seconds }) => `${x(tokens)},${y(seconds)}`);
-    const label = `${line.name}: exponent ${growthExponent(line.points).toFixed(2)}`;
+    const [seconds, work] = (['seconds', 'operations'] as const).map((cost) =>
+      growthExponent(line.points, cost).toFixed(2),
+    );
+    const label = `${line.name}: exponent ${seconds}, work ${work}`;
     return [
       `<polyline points="${path.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`,
       ...path.map(

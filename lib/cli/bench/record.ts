@@ -93,6 +93,8 @@ export interface BenchRecord extends TrialSummary {
   /** b of seconds = a tokens^b over the points, and over the upper half of them, where fixed costs count less. */
   readonly exponent?: number;
   readonly exponentOfUpperHalf?: number;
+  /** The same of operations = a tokens^b: what seconds would grow by at one speed. */
+  readonly exponentOfWork?: number;
   readonly peers: readonly PeerRecord[];
 }
 
@@ -188,14 +190,19 @@ export function profile(
 
 function growthFigures(
   replies: readonly CaseReply[],
-): Pick<BenchRecord, 'points' | 'exponent' | 'exponentOfUpperHalf'> {
+): Pick<BenchRecord, 'points' | 'exponent' | 'exponentOfUpperHalf' | 'exponentOfWork'> {
   const points = replies[0]?.points?.map((point, index) => ({
     ...point,
     seconds: median(replies.map((reply) => reply.points?.[index]?.seconds ?? Number.NaN)),
   }));
   if (points === undefined) return {};
   const upper = points.slice(points.length >> 1);
-  return { points, exponent: growthExponent(points), exponentOfUpperHalf: growthExponent(upper) };
+  return {
+    points,
+    exponent: growthExponent(points, 'seconds'),
+    exponentOfUpperHalf: growthExponent(upper, 'seconds'),
+    exponentOfWork: growthExponent(points, 'operations'),
+  };
 }
 
 export interface TimedPeer {

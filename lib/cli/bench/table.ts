@@ -68,14 +68,17 @@ function notes(record: BenchRecord): string[] {
   return [...ownNotes(record), ...peerNotes(record)].map((note) => `${record.benchmark}, ${note}`);
 }
 
-function ownNotes({ exponent, exponentOfUpperHalf, details, disturbed, trials }: BenchRecord): string[] {
+function ownNotes(record: BenchRecord): string[] {
+  const { exponent, exponentOfUpperHalf, exponentOfWork, details, disturbed, trials } = record;
   const { packageBytes, addonBytes } = details;
   const size = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
   return [
     ...(disturbed > 0 ? [`winnow: ${disturbed} of ${trials.length} trials disturbed`] : []),
     ...(exponent === undefined
       ? []
-      : [`seconds = a tokens^b: b = ${exponent.toFixed(2)}, of the upper half ${exponentOfUpperHalf?.toFixed(2)}`]),
+      : [
+          `seconds = a tokens^b: b = ${exponent.toFixed(2)}, of the upper half ${exponentOfUpperHalf?.toFixed(2)}, of the counted work ${exponentOfWork?.toFixed(2)}`,
+        ]),
     ...(packageBytes === undefined || addonBytes === undefined
       ? []
       : [`package ${size(packageBytes)} unpacked, addon ${size(addonBytes)}`]),

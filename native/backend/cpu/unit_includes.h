@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "backend/attention_shapes.h"
+#include "backend/fused_linear.h"
 #include "backend/shapes.h"
 #include "backend/ops.h"
 #include "backend/optimizer_shapes.h"

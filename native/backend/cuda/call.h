@@ -18,8 +18,6 @@ void call(const Context& context, const Body& body) {
   require_ok(open, body(*open.table, open.device));
 }
 
-// The format of a product is f32 or bf16.
-void require_product_dtype(const char* op, DType dtype);
 // `view` has rows x cols numbers of f32, bf16 or f16.
 void require_numbers(const char* op, const char* argument, const View& view, int64_t rows, int64_t cols);
 

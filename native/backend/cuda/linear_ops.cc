@@ -3,11 +3,6 @@
 
 namespace winnow::cuda {
 
-void require_product_dtype(const char* op, DType dtype) {
-  WINNOW_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "ERR_SHAPE",
-               std::string("[") + op + "] unsupported product format", "f32 or bf16", name(dtype));
-}
-
 // `view` has rows x cols numbers of f32, bf16 or f16.
 void require_numbers(const char* op, const char* argument, const View& view, int64_t rows, int64_t cols) {
   const bool half = view.dtype == DType::kBF16 || view.dtype == DType::kF16;

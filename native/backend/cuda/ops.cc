@@ -2,6 +2,7 @@
 #include <array>
 
 #include "backend/cuda/call.h"
+#include "backend/fused_linear.h"
 
 namespace winnow::cuda {
 namespace {
@@ -212,6 +213,8 @@ Ops make_ops(const OpenDevice& open) {
           .attention_backward = attention_backward,
           .swiglu_forward = swiglu_forward,
           .swiglu_backward = swiglu_backward,
+          .norm_linear_forward = norm_then_linear<rms_norm_forward, linear_forward>,
+          .swiglu_linear_forward = swiglu_then_linear<swiglu_forward, linear_forward>,
           .gather_rows = gather_rows,
           .scatter_add_rows = scatter_add_rows,
           .softmax_statistics = softmax_statistics,

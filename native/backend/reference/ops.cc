@@ -1,4 +1,5 @@
 // The reference backend's table.
+#include "backend/fused_linear.h"
 #include "backend/reference/reference.h"
 
 namespace winnow {
@@ -32,6 +33,8 @@ const Ops& reference_ops() {
       .attention_backward = reference::attention_backward,
       .swiglu_forward = reference::swiglu_forward,
       .swiglu_backward = reference::swiglu_backward,
+      .norm_linear_forward = norm_then_linear<reference::rms_norm_forward, reference::linear_forward>,
+      .swiglu_linear_forward = swiglu_then_linear<reference::swiglu_forward, reference::linear_forward>,
       .gather_rows = reference::gather_rows,
       .scatter_add_rows = reference::scatter_add_rows,
       .softmax_statistics = reference::softmax_statistics,

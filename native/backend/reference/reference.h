@@ -45,12 +45,6 @@ inline void require_numbers(const char* op, const char* argument, const View& vi
   const bool half = view.dtype == DType::kBF16 || view.dtype == DType::kF16;
   require_shape(op, argument, view, rows, cols, half ? view.dtype : DType::kF32);
 }
-// The format of a product is f32 or bf16.
-inline void require_product_dtype(const char* op, DType dtype) {
-  if (dtype != DType::kF32 && dtype != DType::kBF16)
-    throw Error("ERR_SHAPE", std::string("[") + op + "] unsupported product format", "f32 or bf16",
-                name(dtype));
-}
 
 void* allocate(Context&, size_t size_bytes);
 void release(Context&, void* data);

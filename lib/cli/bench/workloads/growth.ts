@@ -1,6 +1,7 @@
 /** How the cost of a GRPO step and of a ranking grows, on a smaller decoder so that it ends in minutes. */
-import type { Model } from '../../../native/index.js';
-import { exclusionComputedTokens } from '../accounting-exclusion.js';
+import type { DTypeName, Model } from '../../../native/index.js';
+import { grpoPhases, sumOfWork } from '../accounting.js';
+import { exclusionComputedTokens, exclusionPhases } from '../accounting-exclusion.js';
 import type { BenchCase, Workload } from '../case.js';
 import type { GrowthPoint } from '../growth.js';
 import { type BenchShape, benchShapes } from '../shapes.js';
@@ -22,21 +23,24 @@ async function bestSeconds(step: (repeat: number) => Promise<number>): Promise<n
   return Math.min(...seconds.slice(1));
 }
 
+type Cost = Omit<GrowthPoint, 'value'>;
+
 interface Series {
   readonly name: string;
   readonly values: readonly number[];
   readonly trains: boolean;
-  readonly point: (model: Model, value: number) => Promise<Omit<GrowthPoint, 'value'>>;
+  readonly point: (model: Model, dtype: DTypeName, value: number) => Promise<Cost>;
 }
 
 /** A GRPO step computes its prompt once and every completion. */
-async function stepPoint(model: Model, group: number, prompt: number): Promise<Omit<GrowthPoint, 'value'>> {
+async function stepPoint(model: Model, dtype: DTypeName, group: number, prompt: number): Promise<Cost> {
   const shape = { group, prompt, completion: COMPLETION };
   const seconds = await bestSeconds(async (step) => (await grpoStep(model, shape, step)).seconds[0] as number);
-  return { tokens: prompt + group * COMPLETION, seconds };
+  const operations = sumOfWork(Object.values(grpoPhases(model.config, dtype, shape))).flops;
+  return { tokens: prompt + group * COMPLETION, operations, seconds };
 }
 
-async function rankingPoint(model: Model, candidates: number): Promise<Omit<GrowthPoint, 'value'>> {
+async function rankingPoint(model: Model, dtype: DTypeName, candidates: number): Promise<Cost> {
   const shape = exclusionShape(QUERIES, candidates, ANSWER_TOKENS);
   const answers = QUERIES * (candidates - 1) * ANSWER_TOKENS;
   const seconds = await bestSeconds(async (repeat) => {
@@ -47,12 +51,13 @@ async function rankingPoint(model: Model, candidates: number): Promise<Omit<Grow
     }));
     return (await runExclusion(model, shape, queries)).seconds[0] as number;
   });
-  return { tokens: exclusionComputedTokens(shape) + answers, seconds };
+  const operations = sumOfWork(Object.values(exclusionPhases(model.config, dtype, shape))).flops;
+  return { tokens: exclusionComputedTokens(shape) + answers, operations, seconds };
 }
 
 const series: readonly Series[] = [
-  { name: 'G', values: GROUPS, trains: true, point: (model, group) => stepPoint(model, group, 256) },
-  { name: 'P', values: PROMPTS, trains: true, point: (model, prompt) => stepPoint(model, 8, prompt) },
+  { name: 'G', values: GROUPS, trains: true, point: (model, dtype, group) => stepPoint(model, dtype, group, 256) },
+  { name: 'P', values: PROMPTS, trains: true, point: (model, dtype, prompt) => stepPoint(model, dtype, 8, prompt) },
   { name: 'candidates', values: CANDIDATES, trains: false, point: rankingPoint },
 ];
 
@@ -64,13 +69,13 @@ function growthCase(shape: BenchShape, { name, values, trains, point }: Series, 
     tokens: 0,
     threads,
     shape,
-    async run({ loadModel }) {
+    async run({ loadModel, settings }) {
       const model = await loadModel();
       if (trains) await model.enableTraining();
       const points: GrowthPoint[] = [];
       for (const value of values) {
         if (name === 'P' && value + COMPLETION > longest) continue;
-        points.push({ value, ...(await point(model, value)) });
+        points.push({ value, ...(await point(model, settings.dtype, value)) });
       }
       return { seconds: [points.reduce((sum, { seconds }) => sum + seconds, 0)], details: {}, points };
     },

@@ -1,0 +1,61 @@
+// Operations that feed products: their checks, and how a backend makes them of their parts.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "backend/ops.h"
+#include "backend/shapes.h"
+
+namespace winnow {
+
+inline void require_norm_linear(std::span<const LinearOutput> outputs, View normed, View rstd, View x,
+                                View weight) {
+  const char* op = "norm_linear_forward";
+  const int64_t rows = x.rows(), width = weight.rows();
+  WINNOW_CHECK(!outputs.empty(), "ERR_SHAPE", "[norm_linear_forward] no product reads the norm",
+               "one or more outputs", "none");
+  require_shape(op, "weight", weight, width, 1);
+  require_shape(op, "x", x, rows, width);
+  require_shape(op, "normed", normed, rows, width);
+  if (rstd) require_shape(op, "rstd", rstd, rows, 1);
+  const DType dtype = outputs.front().weight.dtype;
+  require_product_dtype(op, dtype);
+  for (const LinearOutput& output : outputs) {
+    WINNOW_CHECK(output.weight.k == width && output.weight.dtype == dtype, "ERR_SHAPE",
+                 "[norm_linear_forward] the products do not read the same rows",
+                 std::to_string(width) + " inputs in " + name(dtype),
+                 std::to_string(output.weight.k) + " inputs in " + name(output.weight.dtype));
+    require_shape(op, "out", output.out, rows, output.weight.n);
+    if (output.bias) require_shape(op, "bias", output.bias, output.weight.n, 1);
+  }
+}
+
+inline void require_swiglu_linear(View out, View activated, View gate, View up, const PackedWeight& weight) {
+  const char* op = "swiglu_linear_forward";
+  const int64_t rows = gate.rows();
+  require_product_dtype(op, weight.dtype);
+  require_shape(op, "gate", gate, rows, weight.k);
+  require_shape(op, "up", up, rows, weight.k);
+  require_shape(op, "activated", activated, rows, weight.k);
+  require_shape(op, "out", out, rows, weight.n);
+}
+
+template <auto kNorm, auto kLinear>
+void norm_then_linear(Context& context, std::span<const LinearOutput> outputs, View normed, View rstd, View x,
+                      View weight, float epsilon, bool) {
+  require_norm_linear(outputs, normed, rstd, x, weight);
+  kNorm(context, normed, rstd, x, weight, epsilon);
+  for (const LinearOutput& output : outputs)
+    kLinear(context, output.out, normed, output.weight, output.bias, false);
+}
+
+template <auto kSwiglu, auto kLinear>
+void swiglu_then_linear(Context& context, View out, View activated, View gate, View up, PackedWeight weight,
+                        bool accumulate, bool) {
+  require_swiglu_linear(out, activated, gate, up, weight);
+  kSwiglu(context, activated, gate, up);
+  kLinear(context, out, activated, weight, View{}, accumulate);
+}
+
+}  // namespace winnow
