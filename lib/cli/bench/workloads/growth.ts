@@ -23,24 +23,24 @@ async function bestSeconds(step: (repeat: number) => Promise<number>): Promise<n
   return Math.min(...seconds.slice(1));
 }
 
-type Cost = Omit<GrowthPoint, 'value'>;
+type PointCost = Omit<GrowthPoint, 'value'>;
 
 interface Series {
   readonly name: string;
   readonly values: readonly number[];
   readonly trains: boolean;
-  readonly point: (model: Model, dtype: DTypeName, value: number) => Promise<Cost>;
+  readonly point: (model: Model, dtype: DTypeName, value: number) => Promise<PointCost>;
 }
 
 /** A GRPO step computes its prompt once and every completion. */
-async function stepPoint(model: Model, dtype: DTypeName, group: number, prompt: number): Promise<Cost> {
+async function stepPoint(model: Model, dtype: DTypeName, group: number, prompt: number): Promise<PointCost> {
   const shape = { group, prompt, completion: COMPLETION };
   const seconds = await bestSeconds(async (step) => (await grpoStep(model, shape, step)).seconds[0] as number);
   const operations = sumOfWork(Object.values(grpoPhases(model.config, dtype, shape))).flops;
   return { tokens: prompt + group * COMPLETION, operations, seconds };
 }
 
-async function rankingPoint(model: Model, dtype: DTypeName, candidates: number): Promise<Cost> {
+async function rankingPoint(model: Model, dtype: DTypeName, candidates: number): Promise<PointCost> {
   const shape = exclusionShape(QUERIES, candidates, ANSWER_TOKENS);
   const answers = QUERIES * (candidates - 1) * ANSWER_TOKENS;
   const seconds = await bestSeconds(async (repeat) => {
