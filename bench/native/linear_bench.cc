@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "backend/ops.h"
+#include "base/matrix_tiles.h"
 #include "base/philox.h"
 
 namespace {
@@ -66,11 +67,29 @@ __attribute__((target("avx512f,avx512bf16"), noinline)) void dot_avx512bf16(floa
   for (const __m512& chain : sum) sink[3] += _mm512_cvtss_f32(chain);
 }
 
+void dot_avx512amx(float* sink) {
+  TileConfiguration shapes;
+  for (int i = 0; i < 8; ++i) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;
+  tile_configure(shapes);
+  for (int64_t i = 0; i < kPeakSteps; ++i) {
+    tile_dot_bf16<0, 4, 6>();
+    tile_dot_bf16<1, 4, 7>();
+    tile_dot_bf16<2, 5, 6>();
+    tile_dot_bf16<3, 5, 7>();
+  }
+  alignas(64) float sums[256];
+  tile_store<0>(sums, 64);
+  tile_release();
+  sink[3] += sums[0];
+}
+
 struct Ceiling {
   void (*kernel)(float*);
   double flops_a_step;  // of one chain
 };
 Ceiling ceiling_of(const std::string& instructions, DType dtype) {
+  if (instructions == "avx512amx" && dtype == DType::kBF16)
+    return {dot_avx512amx, 4.0 * 2 * 16 * 16 * 32 / kChains};
   if (instructions == "avx512bf16" && dtype == DType::kBF16) return {dot_avx512bf16, 64};
   if (instructions.rfind("avx512", 0) == 0) return {fma_avx512, 32};
   return {fma_avx2, 16};

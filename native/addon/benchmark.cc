@@ -104,7 +104,7 @@ void repeat(Timings& timings, const BenchmarkRequest& request, const CancelToken
 
 Timings run_peak(Session& session, const BenchmarkRequest& request, const CancelToken& cancel) {
   constexpr int64_t kRounds = 1 << 23;
-  const FmaLoop loop = fma_loop(session.ops().instructions);
+  const FmaLoop loop = fma_loop(session.ops().instructions, request.dtype);
   ThreadPool& pool = session.context().pool;
   std::vector<double> flops(static_cast<size_t>(pool.threads())), sums(flops.size());
   Timings timings;

@@ -27,7 +27,7 @@ Napi::Value build_info(const Napi::CallbackInfo& info) {
   result.Set("napiVersion", NAPI_VERSION);
   Napi::Array sets = Napi::Array::New(env);
   uint32_t count = 0;
-  for (const char* set : {"avx2", "avx512", "avx512bf16"}) sets.Set(count++, set);
+  for (const char* set : {"avx2", "avx512", "avx512bf16", "avx512amx"}) sets.Set(count++, set);
   result.Set("instructionSets", sets);
   return result;
 }

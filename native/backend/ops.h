@@ -100,7 +100,7 @@ struct AdamwOptions {
 
 struct Ops {
   const char* name;          // "reference" | "cpu" | "cuda"
-  const char* instructions;  // "scalar", "avx2", "avx512", "avx512bf16", "sm_90", ...
+  const char* instructions;  // "scalar", "avx2", "avx512", "avx512bf16", "avx512amx", "sm_90", ...
 
   // ---- memory: contents are undefined after allocate; all sizes in bytes -------------------------
   void* (*allocate)(Context&, size_t size_bytes);  // 64-byte aligned; throws ERR_OUT_OF_MEMORY
@@ -123,7 +123,8 @@ struct Ops {
   // source (N, K) of dtype f32, bf16 or f16, rounded to weight.dtype.
   void (*pack_weight)(Context&, PackedWeight weight, View source);
   // out (M, N) set = x (M, K) . weight^T + bias (N, or empty); with `accumulate`: out acc.
-  // Each output is one chain of fused multiply-adds in the order of k, started at zero.
+  // Each output is one chain of fused multiply-adds in the order of k, started at zero; on AMX, in bf16, a
+  // chain of sums over 32 terms.
   void (*linear_forward)(Context&, View out, View x, PackedWeight weight, View bias, bool accumulate);
   // dx (M, K) set = dout (M, N) . weight; with `accumulate`: dx acc. Chain in the order of n.
   void (*linear_backward_input)(Context&, View dx, View dout, PackedWeight weight, bool accumulate);

@@ -10,7 +10,7 @@ const std::vector<Backend>& backends() {
   static const std::vector<Backend> all = [] {
     std::vector<Backend> list = {{"reference", &reference_ops(), ""}};
     const std::vector<std::string> usable = cpu::usable_instruction_sets();
-    for (const std::string set : {"avx2", "avx512", "avx512bf16"}) {
+    for (const std::string set : {"avx2", "avx512", "avx512bf16", "avx512amx"}) {
       const bool present = std::find(usable.begin(), usable.end(), set) != usable.end();
       list.push_back({"cpu-" + set, present ? &cpu::ops_of(set) : nullptr,
                       present ? "" : "this processor has no " + set});

@@ -1,6 +1,7 @@
 // Plain C++ stand-ins for the AVX-512 intrinsics that the CPU backend uses, so that the AVX-512 units can be
 // tested on a machine without AVX-512: include it after <immintrin.h> and before simd_avx512.inc. The bf16
-// dot product follows Intel's pseudocode: denormals flushed, the odd product added first.
+// dot product follows Intel's pseudocode: denormals flushed, the odd product added first. AMX:
+// emulated_amx.h.
 #pragma once
 
 #include <immintrin.h>
@@ -95,6 +96,8 @@ __attribute__((target("avx2,f16c"))) inline Register from_f16(__m256i from) {
 }
 
 }  // namespace winnow::emulated
+
+#include "emulated_amx.h"
 
 #define __m512 ::winnow::emulated::Register
 #define __m512i ::winnow::emulated::Register

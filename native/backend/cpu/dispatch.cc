@@ -3,6 +3,11 @@
 #include <array>
 #include <cstdlib>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "base/error.h"
 
 namespace winnow {
@@ -24,6 +29,7 @@ bool has_avx2() {
 #if WINNOW_EMULATED_AVX512
 bool has_avx512() { return has_avx2(); }
 bool has_avx512bf16() { return has_avx2(); }
+bool has_avx512amx() { return has_avx2(); }
 #else
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -31,10 +37,27 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512cd");
 }
 bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+// Linux lets a process use the tile registers only after it has asked: they add 8 KiB to what a change of
+// thread saves.
+bool may_use_tiles() {
+#ifdef __linux__
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+bool has_avx512amx() {
+  return has_avx512bf16() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+         may_use_tiles();
+}
 #endif
 
 // Best first.
-constexpr std::array<InstructionSet, 3> kSets = {{
+constexpr std::array<InstructionSet, 4> kSets = {{
+    {"avx512amx", has_avx512amx, avx512amx_ops},
     {"avx512bf16", has_avx512bf16, avx512bf16_ops},
     {"avx512", has_avx512, avx512_ops},
     {"avx2", has_avx2, avx2_ops},
@@ -45,7 +68,7 @@ constexpr const char* kUseReference = "device 'reference' runs on any processor,
 std::string usable_text() {
   std::string text;
   for (const std::string& name : usable_instruction_sets()) text += (text.empty() ? "" : ", ") + name;
-  return text.empty() ? "none of avx2, avx512, avx512bf16" : text;
+  return text.empty() ? "none of avx2, avx512, avx512bf16, avx512amx" : text;
 }
 
 }  // namespace

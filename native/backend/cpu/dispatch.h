@@ -13,6 +13,7 @@ namespace winnow::cpu {
 const Ops& avx2_ops();
 const Ops& avx512_ops();
 const Ops& avx512bf16_ops();
+const Ops& avx512amx_ops();
 
 // Names of the sets that this machine and its operating system can run, best first; may be empty.
 std::vector<std::string> usable_instruction_sets();

@@ -6,6 +6,7 @@
 #define WINNOW_ISA_NAME "avx2"
 #define WINNOW_AVX512 0
 #define WINNOW_BF16_DOT 0
+#define WINNOW_AMX 0
 namespace winnow::cpu {
 namespace {
 #include "backend/cpu/simd_avx2.inc"

@@ -10,6 +10,7 @@
 #define WINNOW_ISA_NAME "avx512bf16"
 #define WINNOW_AVX512 1
 #define WINNOW_BF16_DOT 1
+#define WINNOW_AMX 0
 namespace winnow::cpu {
 namespace {
 #include "backend/cpu/simd_avx512.inc"

@@ -25,4 +25,5 @@
 #include "backend/sampling_checks.h"
 #include "base/aligned_memory.h"
 #include "base/available_memory.h"
+#include "base/matrix_tiles.h"
 #include "base/philox.h"
