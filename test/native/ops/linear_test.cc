@@ -1,4 +1,7 @@
 // Linear layers: forward, both gradients, bias.
+#include <cmath>
+#include <utility>
+
 #include "op_test.h"
 #include "ops/gradient.h"
 
@@ -8,9 +11,10 @@ namespace {
 struct LinearShape {
   int64_t m, n, k;
 };
-constexpr LinearShape kShapes[] = {{0, 5, 3},    {1, 1, 1},    {1, 17, 33},   {2, 16, 16},
-                                   {3, 5, 1},    {5, 1, 7},    {7, 31, 40},   {8, 48, 64},
-                                   {33, 50, 19}, {64, 96, 96}, {131, 70, 37}, {4, 33, 300}};
+constexpr LinearShape kShapes[] = {{0, 5, 3},    {1, 1, 1},      {1, 17, 33},    {2, 16, 16},
+                                   {3, 5, 1},    {5, 1, 7},      {7, 31, 40},    {8, 48, 64},
+                                   {33, 50, 19}, {64, 96, 96},   {131, 70, 37},  {4, 33, 300},
+                                   {24, 40, 70}, {40, 34, 1100}, {40, 1100, 34}, {1100, 34, 40}};
 
 std::string label(const char* op, LinearShape s, DType dtype, const char* more = "") {
   return text(op, " M=", s.m, " N=", s.n, " K=", s.k, " ", name(dtype), more);
@@ -90,11 +94,41 @@ std::vector<OpCase> bias_backward_cases() {
   return cases;
 }
 
+Array waves(int64_t rows, int64_t columns, double frequency) {
+  Array result = zero_array({rows, columns});
+  for (int64_t i = 0; i < rows * columns; ++i) result.set_number(i, std::sin(frequency * double(i + 1)));
+  return result;
+}
+
+// Rows in two calls, the first with a whole number of the terms that any processor adds at once.
+void check_weight_gradient_in_two_calls(const Ops& ops) {
+  constexpr int64_t kRows = 75, kFirst = 64, kN = 34, kK = 40;
+  ThreadPool pool(2);
+  Context context{pool};
+  Array dout = waves(kRows, kN, 0.7), x = waves(kRows, kK, 1.3);
+  const auto part = [](Array& of, int64_t columns, int64_t begin, int64_t end) {
+    return View(reinterpret_cast<float*>(of.bytes.data()) + begin * columns, DType::kF32,
+                {end - begin, columns});
+  };
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    Array whole = zero_array({kN, kK}), split = whole;
+    ops.linear_backward_weight(context, whole.view(), dout.view(), x.view(), dtype);
+    for (const auto& [begin, end] : {std::pair{int64_t{0}, kFirst}, std::pair{kFirst, kRows}})
+      ops.linear_backward_weight(context, split.view(), part(dout, kN, begin, end), part(x, kK, begin, end),
+                                 dtype);
+    check_same_bits(text("dweight of rows in two calls, ", name(dtype)), split, whole);
+  }
+}
+
 const Registration registered([] {
   add_op_tests("linear_forward", forward_cases);
   add_op_tests("linear_backward_input", backward_input_cases);
   add_op_tests("linear_backward_weight", backward_weight_cases);
   add_op_tests("bias_backward", bias_backward_cases);
+  add_backend_tests("linear_backward_weight in two calls", [](const Ops& ops) {
+    const std::string name = ops.name;
+    if (name != "cuda" && name != "reference") check_weight_gradient_in_two_calls(ops);  // host arrays
+  });
 });
 
 }  // namespace
