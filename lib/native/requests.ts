@@ -109,6 +109,7 @@ export interface LossRequest {
   entropyCoefficient?: number;
   temperature?: number;
   maxBatchTokens?: number;
+  /** Rows of logits that exist at once. Default: see `defaultHeadChunkRows`. */
   headChunkRows?: number;
   /**
    * `layer`: of a forward pass only the input of each layer is kept, and the rest is computed again for the gradient, to the same
@@ -162,10 +163,15 @@ const lossDefaults = {
   entropyCoefficient: 0,
   temperature: 1,
   maxBatchTokens: 1024,
-  headChunkRows: 128,
+  headChunkRows: undefined as number | undefined,
   recompute: 'none' as Recompute,
   dropoutSeed: 0,
 };
+
+/** The gradient of the head's weight is read and written once a chunk: large chunks save time, small ones memory. */
+export function defaultHeadChunkRows(recompute: Recompute): number {
+  return recompute === 'layer' ? 128 : 512;
+}
 
 const updateDefaults = {
   ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
@@ -246,7 +252,9 @@ export function toNativeLoss(request: LossRequest): NativeLossRequest {
   }
   if (aligned.weight === undefined && kind !== 'value')
     throw argumentError('accumulateGradients.weight', 'an array of Float32Array, one a sequence', request.weight);
-  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, kind };
+  const settings = withDefaults(request, lossDefaults);
+  const headChunkRows = settings.headChunkRows ?? defaultHeadChunkRows(settings.recompute);
+  return { ...settings, headChunkRows, ...flat, ...aligned, kind };
 }
 
 export function toNativeUpdate(request: UpdateRequest): NativeUpdateRequest {

@@ -17,6 +17,7 @@ import { loadAddon } from './binding.js';
 import { type CallOptions, CallRunner, callNow } from './calls.js';
 import { argumentError, knownKeys } from './checks.js';
 import { Model } from './model.js';
+import { defaultHeadChunkRows } from './requests.js';
 
 export type DeviceOption = 'auto' | DeviceName | `cuda:${number}`;
 
@@ -173,7 +174,8 @@ export interface PlanTrainingRequest {
  * @throws WinnowError ERR_ADAPTER_CONFIG, ERR_ADAPTER_TARGET for an adapter that the model cannot have
  */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
-  const { config, dtype, maxBatchTokens = 1024, headChunkRows = 128, recompute = 'none', adapter } = request;
+  const { config, dtype, maxBatchTokens = 1024, recompute = 'none', adapter } = request;
+  const { headChunkRows = defaultHeadChunkRows(recompute) } = request;
   const { moments = 'f32', masters = 'f32' } = request;
   const threads = request.threads || availableParallelism();
   const addon = loadAddon();

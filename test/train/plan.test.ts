@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { planTraining } from '../../lib/native/index.js';
+import { toNativeLoss } from '../../lib/native/requests.js';
 import { planText } from '../../lib/report/plan-text.js';
 import { resolveConfig, type TrainConfig } from '../../lib/train/config.js';
 import type { StepRecord } from '../../lib/train/events.js';
@@ -65,6 +66,19 @@ describe('planRun', () => {
     expect(sft?.flops).toBe(3 * forward);
     const tokens = [grpo?.promptTokens ?? 0, grpo?.completionTokens ?? 0] as const;
     expect(grpo?.flops).toBe(3 * (2 * body * (tokens[0] + tokens[1]) + 2 * vocabulary * 16 * tokens[1]));
+  });
+
+  it('keeps the logits of fewer rows at once where a run saves memory', () => {
+    const scratch = tiny().model.scratch as NonNullable<ReturnType<typeof tiny>['model']['scratch']>;
+    const config = scratchModel(scratch, 100);
+    const row = 4 * (100 + 2 * scratch.width + 8);
+    expect(planTraining({ config, dtype: 'f32' }).headBytes).toBe(512 * row);
+    expect(planTraining({ config, dtype: 'f32', recompute: 'layer' }).headBytes).toBe(128 * row);
+    expect(planTraining({ config, dtype: 'f32', headChunkRows: 7 }).headBytes).toBe(7 * row);
+    const loss = { sequences: [Int32Array.of(1, 2)], kind: 'value' as const };
+    expect(toNativeLoss(loss).headChunkRows).toBe(512);
+    expect(toNativeLoss({ ...loss, recompute: 'layer' }).headChunkRows).toBe(128);
+    expect(toNativeLoss({ ...loss, recompute: 'layer', headChunkRows: 7 }).headChunkRows).toBe(7);
   });
 
   it('counts the reference once more, and updates on kept completions', async () => {
