@@ -109,7 +109,7 @@ export interface LossRequest {
   entropyCoefficient?: number;
   temperature?: number;
   maxBatchTokens?: number;
-  /** Rows of logits that exist at once. Default: see `defaultHeadChunkRows`. */
+  /** Rows of logits that exist at once; sums of statistics, but no gradient, depend on it. Default 512. */
   headChunkRows?: number;
   /**
    * `layer`: of a forward pass only the input of each layer is kept, and the rest is computed again for the gradient, to the same
@@ -156,6 +156,9 @@ const generateDefaults = {
   prefillTokens: 512,
 };
 
+/** The gradient of the head's weight is read and written once a chunk: large ones save time, small ones memory. */
+export const defaultHeadChunkRows = 512;
+
 const lossDefaults = {
   clipLow: 0.2,
   clipHigh: 0.2,
@@ -163,15 +166,10 @@ const lossDefaults = {
   entropyCoefficient: 0,
   temperature: 1,
   maxBatchTokens: 1024,
-  headChunkRows: undefined as number | undefined,
+  headChunkRows: defaultHeadChunkRows,
   recompute: 'none' as Recompute,
   dropoutSeed: 0,
 };
-
-/** The gradient of the head's weight is read and written once a chunk: large chunks save time, small ones memory. */
-export function defaultHeadChunkRows(recompute: Recompute): number {
-  return recompute === 'layer' ? 128 : 512;
-}
 
 const updateDefaults = {
   ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
@@ -252,9 +250,7 @@ export function toNativeLoss(request: LossRequest): NativeLossRequest {
   }
   if (aligned.weight === undefined && kind !== 'value')
     throw argumentError('accumulateGradients.weight', 'an array of Float32Array, one a sequence', request.weight);
-  const settings = withDefaults(request, lossDefaults);
-  const headChunkRows = settings.headChunkRows ?? defaultHeadChunkRows(settings.recompute);
-  return { ...settings, headChunkRows, ...flat, ...aligned, kind };
+  return { ...withDefaults(request, lossDefaults), ...flat, ...aligned, kind };
 }
 
 export function toNativeUpdate(request: UpdateRequest): NativeUpdateRequest {

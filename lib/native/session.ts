@@ -175,7 +175,7 @@ export interface PlanTrainingRequest {
  */
 export function planTraining(request: PlanTrainingRequest): NativeMemoryPlan {
   const { config, dtype, maxBatchTokens = 1024, recompute = 'none', adapter } = request;
-  const { headChunkRows = defaultHeadChunkRows(recompute) } = request;
+  const { headChunkRows = defaultHeadChunkRows } = request;
   const { moments = 'f32', masters = 'f32' } = request;
   const threads = request.threads || availableParallelism();
   const addon = loadAddon();
