@@ -109,7 +109,7 @@ export interface LossRequest {
   entropyCoefficient?: number;
   temperature?: number;
   maxBatchTokens?: number;
-  /** Rows of logits that exist at once; sums of statistics, but no gradient, depend on it. Default 512. */
+  /** Rows of logits that exist at once, default 512. Multiples of 32 differ in the rounding of statistics alone; others, in bf16, of gradients too. */
   headChunkRows?: number;
   /**
    * `layer`: of a forward pass only the input of each layer is kept, and the rest is computed again for the gradient, to the same

@@ -135,6 +135,8 @@ const kBatch = {
   maxBatchTokens: kCount.default(1024),
   /** `layer`: of a forward pass the layers' inputs are kept, and the rest is computed again for the gradient, to the same bits. */
   recompute: z.enum(['none', 'layer']).default('none'),
+  /** Completion tokens whose logits exist at once: many save time, few save memory. Multiples of 32 differ in the rounding of metrics alone. */
+  headChunkRows: kCount.default(512),
 };
 
 /** Numbers of candidates of the cases, drawn uniformly; default: all candidates. */

@@ -6,7 +6,7 @@ import { WinnowError } from '../errors.js';
 import type { PpoConfig } from './config.js';
 import { type PolicySequence, policyBatch, type SequencePlace, type TrainGroup } from './policy-batch.js';
 import { miniBatches } from './policy-update.js';
-import { optimizerSettings } from './sft.js';
+import { batchSettings, optimizerSettings } from './sft.js';
 import type { StepRequest, Stopwatch, TrainableModel } from './stage.js';
 import { type ValueTerm, valueGradient } from './value-loss.js';
 
@@ -78,9 +78,8 @@ export async function updateCritic(
       const sequences = terms.map(({ tokens }) => tokens);
       watch.countTokens('update_critic', sequences);
       const applied = await watch.time('update_critic', async () => {
-        const { maxBatchTokens, recompute } = config;
         await critic.accumulateGradients(
-          { kind: 'value', sequences, valueGradient: gradient, maxBatchTokens, recompute },
+          { kind: 'value', sequences, valueGradient: gradient, ...batchSettings(config) },
           { signal: request.signal },
         );
         const step = madeBefore + outcome.updates + 1;

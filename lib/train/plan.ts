@@ -152,7 +152,9 @@ export function planStage(
   const maxBatchTokens = Math.max(stage.maxBatchTokens, Math.min(longestSequence, native.maxPositions));
   const { model, threads, optimizer } = config;
   const shape = { config: native, dtype: model.dtype, maxBatchTokens, threads, adapter: adapterOf(config) };
-  const plan = planTraining({ ...shape, ...optimizer, recompute: stage.recompute });
+  const { recompute, headChunkRows } = stage;
+  const request = { ...shape, ...optimizer, recompute, headChunkRows };
+  const plan = planTraining(request);
   const keyValueBytes =
     (native.keyValueDtype === 'bf16' ? 4 : 8) *
     native.layers *
@@ -172,7 +174,7 @@ export function planStage(
       ...{
         ...{ head: plan.headBytes, keys: plan.kvStoreBytes, scratch: plan.scratchBytes },
         reference: needsReference(config, index) ? plan.weightsBytes : 0,
-        critic: criticBytes(stage, { ...shape, ...optimizer, recompute: stage.recompute, adapter: undefined }),
+        critic: criticBytes(stage, { ...request, adapter: undefined }),
         sampling,
       },
     },

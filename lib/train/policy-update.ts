@@ -8,7 +8,7 @@ import type { GrpoConfig } from './config.js';
 import { type PolicySequence, policyBatch, type SequencePlace, type TrainGroup } from './policy-batch.js';
 import { type PolicyTerm, policyGradient, truncatedImportance } from './policy-gradient.js';
 import { updateMetrics } from './rollout-metrics.js';
-import { optimizerSettings } from './sft.js';
+import { batchSettings, optimizerSettings } from './sft.js';
 import type { ScoringModel, StepRequest, Stopwatch, TrainableModel } from './stage.js';
 
 /** What an update goes by, whichever algorithm's it is. */
@@ -70,7 +70,7 @@ async function updateOnce(
   watch: Stopwatch,
 ): Promise<{ skipped: boolean; metrics: Record<string, number> }> {
   const { model, config } = context;
-  const { temperature, maxBatchTokens, recompute, entropyCoefficient } = config;
+  const { temperature, entropyCoefficient } = config;
   const logprobs =
     done === 0
       ? terms.map(({ oldLogprob }) => oldLogprob)
@@ -81,7 +81,7 @@ async function updateOnce(
     {
       kind: 'policy_gradient',
       sequences: terms.map(({ tokens }) => tokens),
-      ...{ ...gradient, entropyCoefficient, temperature, maxBatchTokens, recompute },
+      ...{ ...gradient, entropyCoefficient, temperature, ...batchSettings(config) },
       dropoutSeed: stableKey(request.dropoutSeed, done),
       ...(values === undefined ? {} : { valueGradient: values.gradient }),
     },

@@ -45,6 +45,6 @@ function requireMemory(stage: StageConfig, memory: StageMemory, availableBytes: 
   throw new WinnowError('ERR_MEMORY_PLAN', `stage ${stage.name} would not fit into memory at its longest cases`, {
     expected: `at most ${Math.floor(availableBytes / 2 ** 20)} MiB beside weights and optimizer`,
     received: `${Math.ceil(needed / 2 ** 20)} MiB (${parts.join(', ')})`,
-    hint: 'lower maxBatchTokens, maxActivationBytes or maxTokens, or set recompute: layer',
+    hint: 'lower maxBatchTokens, maxActivationBytes or maxTokens, or headChunkRows, or set recompute: layer',
   });
 }

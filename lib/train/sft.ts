@@ -54,7 +54,7 @@ async function sftStep(
 /** One update towards the examples. */
 export async function imitate(
   model: TrainableModel,
-  config: OptimizerSettings & Pick<SftConfig, 'maxBatchTokens' | 'recompute'>,
+  config: OptimizerSettings & BatchSettings,
   examples: readonly SftExample[],
   request: StepRequest,
   watch: Stopwatch,
@@ -66,8 +66,7 @@ export async function imitate(
       kind: 'supervised',
       sequences,
       weight: examples.map(({ prompt, completion }) => onCompletion(prompt, completion, () => 1 / lossTokens)),
-      maxBatchTokens: config.maxBatchTokens,
-      recompute: config.recompute,
+      ...batchSettings(config),
       dropoutSeed: request.dropoutSeed,
     },
     { signal: request.signal },
@@ -84,6 +83,13 @@ export async function imitate(
     }),
   );
   return { metrics: { loss: result.loss, ...gradientMetrics(update) }, skipped: update.skipped };
+}
+
+type BatchSettings = Pick<SftConfig, 'maxBatchTokens' | 'recompute' | 'headChunkRows'>;
+
+/** How a gradient is cut to fit into memory. */
+export function batchSettings({ maxBatchTokens, recompute, headChunkRows }: BatchSettings): BatchSettings {
+  return { maxBatchTokens, recompute, headChunkRows };
 }
 
 /** The settings of AdamW and of gradient clipping that do not change from step to step. */

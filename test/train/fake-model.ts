@@ -46,6 +46,7 @@ export class FakeModel {
     weight: Float32Array[];
     advantage: Float32Array[] | undefined;
     recompute: string | undefined;
+    headChunkRows: number | undefined;
     dropoutSeed: number | undefined;
   }[] = [];
   readonly #tokenizer: Tokenizer;
@@ -103,11 +104,12 @@ export class FakeModel {
     oldLogprob?: Float32Array[];
     referenceLogprob?: Float32Array[];
     recompute?: string;
+    headChunkRows?: number;
     dropoutSeed?: number;
   }) {
-    const { sequences, weight, advantage, recompute, dropoutSeed } = request;
+    const { sequences, weight, advantage, recompute, headChunkRows, dropoutSeed } = request;
     const mismatch = this.#behaviour.mismatch ?? 0;
-    this.losses.push({ sequences, weight, advantage, recompute, dropoutSeed });
+    this.losses.push({ sequences, weight, advantage, recompute, headChunkRows, dropoutSeed });
     let entropy = 0;
     for (const [index, tokens] of sequences.entries()) {
       const label = this.#tokenizer.decode(tokens).match(/<answer> \[([A-H])\]/)?.[1];

@@ -73,7 +73,7 @@ describe('planRun', () => {
     const config = scratchModel(scratch, 100);
     const { headChunkRows } = toNativeLoss({ sequences: [Int32Array.of(1, 2)], kind: 'value' });
     const row = 4 * (100 + 2 * scratch.width + 8);
-    expect(headChunkRows).toBe(512);
+    expect(resolveConfig(tiny()).stages[0]?.headChunkRows).toBe(headChunkRows);
     expect(planTraining({ config, dtype: 'f32' }).headBytes).toBe(headChunkRows * row);
     expect(planTraining({ config, dtype: 'f32', headChunkRows: 7 }).headBytes).toBe(7 * row);
   });
@@ -96,6 +96,9 @@ describe('planRun', () => {
     const [all, inputs] = [await planRun(tiny({ model })), await planRun(tiny({ model, stages }))];
     const activations = ({ stages: [first] }: typeof all) => first?.memory.activations ?? 0;
     expect(activations(inputs)).toBeLessThan(activations(all) / 2);
+    const head = ({ stages: [first] }: typeof all) => first?.memory.head ?? 0;
+    const few = stages.map((stage) => ({ ...stage, headChunkRows: 32 }));
+    expect(head(await planRun(tiny({ model, stages: few })))).toBe(head(all) / 16);
     // What the sampler keeps is the same.
     expect(inputs.stages[1]?.memory.sampling).toBe(all.stages[1]?.memory.sampling);
   });

@@ -46,6 +46,7 @@ const smallest: StepMemory = {
   forms: { moments: '8bit', masters: 'split' },
   maxActivationBytes: 0,
   recompute: 'layer',
+  headChunkRows: 128,
 };
 
 export const memory: Workload = (settings) => {

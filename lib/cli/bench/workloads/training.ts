@@ -75,12 +75,14 @@ export interface StepMemory {
   readonly forms: TrainingForms;
   readonly maxActivationBytes: number;
   readonly recompute: Recompute;
+  readonly headChunkRows: number;
 }
 
 const fastest: StepMemory = {
   forms: { moments: 'f32', masters: 'f32' },
   maxActivationBytes: 2 ** 33,
   recompute: 'none',
+  headChunkRows: 512,
 };
 
 /** One GRPO step: sample a group, accumulate its policy gradient, update. */
@@ -112,6 +114,7 @@ export async function grpoStep(
       sequences: completions.map((c) => Int32Array.from([...tokens, ...c.tokens])),
       kind: 'policy_gradient',
       recompute: memory.recompute,
+      headChunkRows: memory.headChunkRows,
       // The group in one pass, whatever its size: split, its prompt would be computed once a part.
       maxBatchTokens: prompt + group * completion,
       weight: afterPrompt(() => 1 / (group * completion)),
