@@ -28,7 +28,7 @@ export async function withModelFolder<T>(
   use: (loaded: LoadedModel, session: Session) => Promise<T>,
 ): Promise<T> {
   const { config: plain, weightFiles, eosTokenIds } = readModelFolder(folder);
-  const config = { ...plain, keyValueDtype: options.keyValueDtype ?? 'f32' };
+  const config = { ...plain, keyValueDtype: options.keyValueDtype ?? options.dtype };
   const adapter = options.adapter === undefined ? undefined : readAdapterFolder(options.adapter);
   if (adapter !== undefined) planTraining({ config, dtype: options.dtype, adapter: adapter.config });
   return withSession(options, async (session) => {

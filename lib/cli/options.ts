@@ -51,9 +51,10 @@ export const dtypeOption = (fallback: DTypeOption = 'f32'): Option =>
   new Option('--dtype <name>', 'format of weights and products').choices(['f32', 'bf16']).default(fallback);
 
 export const keyValueDtypeOption = (): Option =>
-  new Option('--key-value-dtype <name>', 'format that keys and values are rounded to, as model.keyValueDtype of a run')
-    .choices(['f32', 'bf16'])
-    .default('f32');
+  new Option(
+    '--key-value-dtype <name>',
+    'format that keys and values are rounded to, as model.keyValueDtype of a run; default: that of --dtype',
+  ).choices(['f32', 'bf16']);
 
 export const adapterOption = (): Option =>
   new Option('--adapter <dir>', 'LoRA adapter on the model: a folder that PEFT or a run with model.lora wrote');

@@ -34,7 +34,7 @@ export interface NativeModelConfig {
   ropeLowFrequency: number;
   ropeHighFrequency: number;
   ropeOriginalPositions: number;
-  /** What keys and values are rounded to and kept in, in every pass; default: f32. */
+  /** What keys and values are rounded to and kept in, in every pass; default: the model's dtype. */
   keyValueDtype?: DTypeName;
 }
 

@@ -52,8 +52,8 @@ const kModel = z.strictObject({
   /** A decoder with random weights, and a word tokenizer made from the texts of the task. */
   scratch: kScratch.optional(),
   dtype: z.enum(['f32', 'bf16']).default('f32'),
-  /** Of keys and values, in sampling and training alike: bf16 halves the memory that they take and rounds them. */
-  keyValueDtype: z.enum(['f32', 'bf16']).default('f32'),
+  /** Of keys and values, in sampling and training alike: bf16 halves the memory that they take and rounds them. Default: `dtype`. */
+  keyValueDtype: z.enum(['f32', 'bf16']).optional(),
   /** Train a low-rank adapter and leave the weights of `folder` as they are; checkpoints hold the adapter alone. */
   lora: kLora.optional(),
 });

@@ -156,7 +156,7 @@ export function planStage(
   const request = { ...shape, ...optimizer, recompute, headChunkRows };
   const plan = planTraining(request);
   const keyValueBytes =
-    (native.keyValueDtype === 'bf16' ? 4 : 8) *
+    ((native.keyValueDtype ?? model.dtype) === 'bf16' ? 4 : 8) *
     native.layers *
     native.kvHeads *
     native.headDim *

@@ -135,7 +135,10 @@ export function describeModel(
 }
 
 /** With the format of its keys; and where a critic lives on the policy's body, the policy has its head from the start. */
-function asUsed(native: NativeModelConfig, { model: { keyValueDtype }, stages }: ResolvedConfig): NativeModelConfig {
+function asUsed(
+  native: NativeModelConfig,
+  { model: { dtype, keyValueDtype = dtype }, stages }: ResolvedConfig,
+): NativeModelConfig {
   const shared = stages.some((stage) => stage.kind === 'ppo' && stage.critic.body === 'shared');
   return { ...native, keyValueDtype, ...(shared ? { valueHead: true } : {}) };
 }
@@ -237,7 +240,7 @@ async function saveModel(
 async function openReference(
   session: Session,
   folder: string,
-  { model: { dtype, keyValueDtype, folder: base } }: ResolvedConfig,
+  { model: { dtype, keyValueDtype = dtype, folder: base } }: ResolvedConfig,
   signal: AbortSignal,
 ): Promise<Model> {
   const adapts = existsSync(join(folder, kAdapterConfigFile));
@@ -259,7 +262,7 @@ async function openCritic(
 ): Promise<Model> {
   const { signal } = training;
   const { config, weightFiles } = readModelFolder(folder);
-  const { vocabulary, keyValueDtype = 'f32' } = policy.config;
+  const { vocabulary, keyValueDtype = policy.dtype } = policy.config;
   if (config.vocabulary !== vocabulary) {
     throw new WinnowError('ERR_MODEL_FOLDER', `the critic of ${folder} reads other tokens than the policy`, {
       expected: `a vocabulary of ${vocabulary}`,

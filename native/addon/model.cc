@@ -59,8 +59,8 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     session->require_open();
     const Fields request(info[1], "createModel");
     const CallControl control = read_control(info[2]);
-    const ModelConfig config = read_model_config(request.nested("config"));
     const DType dtype = read_dtype(request, "dtype");
+    const ModelConfig config = read_model_config(request.nested("config"), dtype);
     const Source source = read_source(request.nested("source"));
     const auto entry = std::make_shared<ModelEntry>(session);
     Work work = [entry, config, dtype, source](const CancelToken& cancel, const Progress&) -> Result {

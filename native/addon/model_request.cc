@@ -10,7 +10,7 @@ constexpr double kLargest = std::numeric_limits<double>::max();
 
 }  // namespace
 
-ModelConfig read_model_config(const Fields& config) {
+ModelConfig read_model_config(const Fields& config, DType dtype) {
   ModelConfig result;
   result.vocabulary = config.integer("vocabulary", 1, kMostRows);
   result.width = config.integer("width", 1, kMostRows);
@@ -32,7 +32,7 @@ ModelConfig read_model_config(const Fields& config) {
   result.rope_low_frequency = config.number("ropeLowFrequency", 0, kLargest);
   result.rope_high_frequency = config.number("ropeHighFrequency", 0, kLargest);
   result.rope_original_positions = config.integer("ropeOriginalPositions", 0, kMostRows);
-  if (config.has("keyValueDtype")) result.key_value_dtype = read_dtype(config, "keyValueDtype");
+  result.key_value_dtype = config.has("keyValueDtype") ? read_dtype(config, "keyValueDtype") : dtype;
   validate(result);
   return result;
 }

@@ -8,8 +8,9 @@
 
 namespace winnow::addon {
 
-// The fields of NativeModelConfig; validated (ERR_MODEL_CONFIG).
-ModelConfig read_model_config(const Fields& config);
+// The fields of NativeModelConfig, for a model of `dtype`, in which keys and values are unless it says
+// otherwise; validated (ERR_MODEL_CONFIG).
+ModelConfig read_model_config(const Fields& config, DType dtype);
 
 // The fields of NativeAdapterConfig; checked against a model when it is used (ERR_ADAPTER_*).
 AdapterConfig read_adapter_config(const Fields& adapter);

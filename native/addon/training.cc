@@ -197,8 +197,8 @@ Napi::Value plan_training_call(const Napi::CallbackInfo& info) {
     options.threads = static_cast<int>(request.integer("threads", 1, 65536));
     options.adapter = adapter ? &*adapter : nullptr;
     options.forms = read_forms(request);
-    const MemoryPlan plan =
-        plan_training(read_model_config(request.nested("config")), read_dtype(request, "dtype"), options);
+    const DType dtype = read_dtype(request, "dtype");
+    const MemoryPlan plan = plan_training(read_model_config(request.nested("config"), dtype), dtype, options);
     Napi::Object result = Napi::Object::New(env);
     result.Set("weightsBytes", static_cast<double>(plan.weights));
     result.Set("optimizerBytes", static_cast<double>(plan.optimizer));

@@ -1,6 +1,7 @@
 // Operations that feed products: their checks, and how a backend makes them of their parts.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 
@@ -41,6 +42,17 @@ inline void require_swiglu_linear(View out, View activated, View gate, View up, 
   require_shape(op, "out", out, rows, weight.n);
 }
 
+inline void require_feed_forward(View out, View x, const FeedForwardWeights& weights,
+                                 const FeedForwardRoom& room) {
+  const std::array outputs{LinearOutput{room.gate, weights.gate, View{}},
+                           LinearOutput{room.up, weights.up, View{}}};
+  require_norm_linear(outputs, room.normed, View{}, x, weights.norm);
+  require_swiglu_linear(out, room.activated, room.gate, room.up, weights.down);
+  WINNOW_CHECK(weights.down.dtype == weights.gate.dtype, "ERR_SHAPE",
+               "[feed_forward] the weights are not of one format", name(weights.gate.dtype),
+               name(weights.down.dtype));
+}
+
 template <auto kNorm, auto kLinear>
 void norm_then_linear(Context& context, std::span<const LinearOutput> outputs, View normed, View rstd, View x,
                       View weight, float epsilon, bool) {
@@ -56,6 +68,16 @@ void swiglu_then_linear(Context& context, View out, View activated, View gate, V
   require_swiglu_linear(out, activated, gate, up, weight);
   kSwiglu(context, activated, gate, up);
   kLinear(context, out, activated, weight, View{}, accumulate);
+}
+
+template <auto kNormLinear, auto kSwigluLinear>
+void feed_forward_of_parts(Context& context, View out, View x, const FeedForwardWeights& weights,
+                           const FeedForwardRoom& room) {
+  require_feed_forward(out, x, weights, room);
+  const std::array outputs{LinearOutput{room.gate, weights.gate, View{}},
+                           LinearOutput{room.up, weights.up, View{}}};
+  kNormLinear(context, outputs, room.normed, View{}, x, weights.norm, weights.epsilon, false);
+  kSwigluLinear(context, out, room.activated, room.gate, room.up, weights.down, true, false);
 }
 
 }  // namespace winnow

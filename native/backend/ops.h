@@ -45,6 +45,17 @@ struct LinearOutput {
   View bias;
 };
 
+// The weights of a feed-forward block, all of one format, and its norm (D).
+struct FeedForwardWeights {
+  View norm;
+  float epsilon;
+  PackedWeight gate, up, down;
+};
+// Working room of it: undefined before and afterwards.
+struct FeedForwardRoom {
+  View normed, gate, up, activated;  // (M, D), (M, F), (M, F), (M, F)
+};
+
 struct SampleRow {
   float temperature;  // 0 = greedy: the smallest index among the largest logits
   int32_t top_k;      // 0 = off
@@ -182,6 +193,10 @@ struct Ops {
   // `swiglu_forward` of gate and up, then `linear_forward` without bias.
   void (*swiglu_linear_forward)(Context&, View out, View activated, View gate, View up, PackedWeight weight,
                                 bool accumulate, bool keep);
+  // A whole block of which nothing is kept: out (M, D) acc = down . (silu(gate . n) * (up . n)) with n the
+  // `rms_norm_forward` of x (M, D); out may alias x.
+  void (*feed_forward)(Context&, View out, View x, const FeedForwardWeights& weights,
+                       const FeedForwardRoom& room);
 
   // ---- head --------------------------------------------------------------------------------------
   // out (M, D) set = rows of x at indices (M, i32); and its gradient, dx acc in row order.

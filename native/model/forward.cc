@@ -160,9 +160,21 @@ class Forward {
   }
 
   void feed_forward_block(int index, const LayerActivations& kept) {
-    const auto [gate, up] = gate_and_up(index, kept);
+    const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
+    const Parameter& down = *layer.down;
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
-    const Parameter& down = *state_.layers[static_cast<size_t>(index)].down;
+    const bool adapted =
+        is_adapted(state_, *layer.gate) || is_adapted(state_, *layer.up) || is_adapted(state_, down);
+    if (!kept.gate && !adapted) {
+      if (kept_) move_residual(next_residual(index));
+      state_.ops.feed_forward(state_.context, residual_, residual_,
+                              {layer.post_attention_norm->value.view(), state_.config.norm_epsilon,
+                               layer.gate->packed, layer.up->packed, down.packed},
+                              {normed_, work(Slot::kGate, state_.config.feed_forward),
+                               work(Slot::kUp, state_.config.feed_forward), activated});
+      return;
+    }
+    const auto [gate, up] = gate_and_up(index, kept);
     if (kept_) move_residual(next_residual(index));
     state_.ops.swiglu_linear_forward(state_.context, residual_, activated, gate, up, down.packed, true,
                                      is_adapted(state_, down));

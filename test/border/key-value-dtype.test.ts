@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Model, NativeModelConfig, Session } from '../../lib/native/index.js';
+import type { DTypeName, Model, NativeModelConfig, Session } from '../../lib/native/index.js';
 import { openSession, planTraining } from '../../lib/native/index.js';
 import { rejection, tinyConfig } from './support.js';
 
@@ -40,6 +40,17 @@ describe('keys and values in bf16', () => {
     const [wide, narrow] = [tinyConfig, rounded].map((config) => planTraining({ config, dtype: 'f32', threads: 1 }));
     expect(narrow?.kvStoreBytes).toBe((wide?.kvStoreBytes as number) / 2);
     expect(narrow?.activationsBytes).toBe(wide?.activationsBytes);
+  });
+
+  it("have the model's format where none is given", () => {
+    const kvStoreBytes = (dtype: DTypeName, keyValueDtype?: DTypeName): number =>
+      planTraining({
+        config: keyValueDtype === undefined ? tinyConfig : { ...tinyConfig, keyValueDtype },
+        ...{ dtype, threads: 1 },
+      }).kvStoreBytes;
+    expect(kvStoreBytes('bf16')).toBe(kvStoreBytes('bf16', 'bf16'));
+    expect(kvStoreBytes('f32')).toBe(kvStoreBytes('f32', 'f32'));
+    expect(kvStoreBytes('bf16', 'f32')).toBe(kvStoreBytes('f32'));
   });
 
   it('are refused in a format that attention does not read', async () => {

@@ -65,6 +65,15 @@ inline Mask greater(const Register& a, const Register& b) {
 inline Register permute_two(const Register& a, const Register& index, const Register& b) {
   return lanes([&](size_t i) { return (index.bits[i] & 16 ? b : a).bits[index.bits[i] & 15]; });
 }
+inline Register permute_two_words(const Register& a, const Register& index, const Register& b) {
+  std::array<uint16_t, 64> from;
+  std::memcpy(from.data(), &a, 64);
+  std::memcpy(from.data() + 32, &b, 64);
+  std::array<uint16_t, 32> words;
+  std::memcpy(words.data(), &index, 64);
+  for (uint16_t& word : words) word = from[word & 63];
+  return load(words.data());
+}
 inline float flush(float value) {
   return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
 }
@@ -75,6 +84,19 @@ inline Register dot_bf16(const Register& sum, const Register& a, const Register&
     total = flush(std::fma(half(a.bits[i] & 0xffff0000u), half(b.bits[i] & 0xffff0000u), total));
     return flush(std::fma(half(a.bits[i] << 16), half(b.bits[i] << 16), total));
   });
+}
+inline uint16_t round_to_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(flush(value));
+  if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+inline Register narrow_two(const Register& high, const Register& low) {
+  std::array<uint16_t, 32> words;
+  for (size_t i = 0; i < 16; ++i) {
+    words[i] = round_to_bf16(low.get(i));
+    words[16 + i] = round_to_bf16(high.get(i));
+  }
+  return load(words.data());
 }
 __attribute__((target("avx2"))) inline Register widen_half(__m256i from) {
   alignas(32) uint16_t halves[16];
@@ -145,3 +167,5 @@ __attribute__((target("avx2,f16c"))) inline Register from_f16(__m256i from) {
 #define _mm512_cvtph_ps(a) ::winnow::emulated::from_f16(a)
 #define _mm512_permutex2var_ps(a, index, b) ::winnow::emulated::permute_two(a, index, b)
 #define _mm512_dpbf16_ps(sum, a, b) ::winnow::emulated::dot_bf16(sum, a, b)
+#define _mm512_permutex2var_epi16(a, index, b) ::winnow::emulated::permute_two_words(a, index, b)
+#define _mm512_cvtne2ps_pbh(high, low) ::winnow::emulated::narrow_two(high, low)

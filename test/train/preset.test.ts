@@ -75,7 +75,7 @@ describe('presets', () => {
     const settings = { preset: 'rank-r1-v0.1', output: 'o', ...what['rank-r1-v0.1'] };
     const { stages, model, protocol } = resolveConfig(settings);
     expect(model).toEqual({
-      ...{ dtype: 'bf16', keyValueDtype: 'f32', folder: 'x' },
+      ...{ dtype: 'bf16', folder: 'x' },
       lora: { rank: 16, alpha: 32, dropout: 0.05, targets: ['q_proj', 'v_proj'] },
     });
     expect(protocol).toMatchObject({ name: 'setwise', wording: 'rank-r1', window: 20 });

@@ -56,7 +56,7 @@ export function exclusionPhases(
         2 * tokens * bodyWeights(config) +
         2 * queries * lengths.length * headWeights(config) +
         attentionFlops(config, pairs),
-      bytes: lengths.length * weights * dtypeBytes(dtype) + tokens * kvBytesPerToken(config),
+      bytes: lengths.length * weights * dtypeBytes(dtype) + tokens * kvBytesPerToken(config, dtype),
     },
     decode: sumOfWork(decodes),
   };

@@ -7,7 +7,7 @@
  *   softmax, the activation and the sampler are not counted: they are below one percent at these shapes.
  * - Attention costs 4 H Dh FLOPs for each (query, visible key) pair, forward (Q K^T and P V); the backward pass needs five
  *   products where the forward pass has two.
- * - Bytes are what must come from memory at least once: the weights of a pass in their dtype, keys and values in f32, and 28
+ * - Bytes are what must come from memory at least once: the weights of a pass in their dtype, keys and values in theirs, and 28
  *   bytes per parameter in an AdamW step (read gradient, master and moments, write master and moments).
  */
 import type { DTypeName, NativeModelConfig } from '../../native/index.js';
@@ -47,8 +47,8 @@ export const parameterCount = (config: NativeModelConfig): number =>
 export const attentionFlops = (config: NativeModelConfig, pairs: number): number =>
   4 * config.layers * config.heads * config.headDim * pairs;
 
-export const kvBytesPerToken = (config: NativeModelConfig): number =>
-  2 * config.layers * config.kvHeads * config.headDim * F32_BYTES;
+export const kvBytesPerToken = (config: NativeModelConfig, dtype: DTypeName): number =>
+  2 * config.layers * config.kvHeads * config.headDim * dtypeBytes(config.keyValueDtype ?? dtype);
 
 /** (query, key) pairs of `count` tokens that follow `before` others on one path. */
 export const causalPairs = (before: number, count: number): number => count * before + (count * (count + 1)) / 2;
@@ -68,7 +68,7 @@ export function prefillWork(config: NativeModelConfig, dtype: DTypeName, tokens:
   const weights = bodyWeights(config) + headWeights(config);
   return {
     flops: 2 * tokens * bodyWeights(config) + 2 * headWeights(config) + attentionFlops(config, causalPairs(0, tokens)),
-    bytes: weights * dtypeBytes(dtype) + tokens * kvBytesPerToken(config),
+    bytes: weights * dtypeBytes(dtype) + tokens * kvBytesPerToken(config, dtype),
   };
 }
 
@@ -85,7 +85,7 @@ export function decodeWork(
   const ownKeys = rows * causalPairs(context - shared, steps);
   return {
     flops: 2 * rows * steps * weights + attentionFlops(config, rows * causalPairs(context, steps)),
-    bytes: steps * weights * dtypeBytes(dtype) + (ownKeys + steps * shared) * kvBytesPerToken(config),
+    bytes: steps * weights * dtypeBytes(dtype) + (ownKeys + steps * shared) * kvBytesPerToken(config, dtype),
   };
 }
 

@@ -41,7 +41,7 @@ interface EvalOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
-  readonly keyValueDtype: DTypeOption;
+  readonly keyValueDtype?: DTypeOption;
   readonly limit?: number;
   readonly trainSequences?: string;
   readonly sasrec: boolean;

@@ -23,7 +23,7 @@ interface GenerateOptions extends EngineOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
-  readonly keyValueDtype: DTypeOption;
+  readonly keyValueDtype?: DTypeOption;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topP: number;

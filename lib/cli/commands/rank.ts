@@ -30,7 +30,7 @@ interface RankOptions extends EngineOptions, ProtocolOptions, RankingOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
-  readonly keyValueDtype: DTypeOption;
+  readonly keyValueDtype?: DTypeOption;
   readonly depth: number;
   readonly missing: 'fail' | 'keep';
   readonly log?: string;

@@ -19,7 +19,7 @@ interface ScoreOptions extends EngineOptions {
   readonly output: string;
   readonly adapter?: string;
   readonly dtype: DTypeOption;
-  readonly keyValueDtype: DTypeOption;
+  readonly keyValueDtype?: DTypeOption;
 }
 
 /** Lines that cross to the engine together; those with a common beginning share its computation. */

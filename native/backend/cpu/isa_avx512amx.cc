@@ -14,6 +14,7 @@
 namespace winnow::cpu {
 namespace {
 #include "backend/cpu/simd_avx512.inc"
+#include "backend/cpu/simd_avx512bf16.inc"
 #include "backend/cpu/unit.inc"
 }  // namespace
 const Ops& avx512amx_ops() { return unit_ops(); }

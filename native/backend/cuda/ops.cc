@@ -215,6 +215,8 @@ Ops make_ops(const OpenDevice& open) {
           .swiglu_backward = swiglu_backward,
           .norm_linear_forward = norm_then_linear<rms_norm_forward, linear_forward>,
           .swiglu_linear_forward = swiglu_then_linear<swiglu_forward, linear_forward>,
+          .feed_forward = feed_forward_of_parts<norm_then_linear<rms_norm_forward, linear_forward>,
+                                                swiglu_then_linear<swiglu_forward, linear_forward>>,
           .gather_rows = gather_rows,
           .scatter_add_rows = scatter_add_rows,
           .softmax_statistics = softmax_statistics,

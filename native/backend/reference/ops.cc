@@ -35,6 +35,9 @@ const Ops& reference_ops() {
       .swiglu_backward = reference::swiglu_backward,
       .norm_linear_forward = norm_then_linear<reference::rms_norm_forward, reference::linear_forward>,
       .swiglu_linear_forward = swiglu_then_linear<reference::swiglu_forward, reference::linear_forward>,
+      .feed_forward =
+          feed_forward_of_parts<norm_then_linear<reference::rms_norm_forward, reference::linear_forward>,
+                                swiglu_then_linear<reference::swiglu_forward, reference::linear_forward>>,
       .gather_rows = reference::gather_rows,
       .scatter_add_rows = reference::scatter_add_rows,
       .softmax_statistics = reference::softmax_statistics,

@@ -1,5 +1,6 @@
 // Attention over token forests: values, gradients, and equal bits however a path is cut and shared.
 #include <cmath>
+#include <limits>
 
 #include "op_test.h"
 #include "ops/attention_forest.h"
@@ -47,6 +48,7 @@ constexpr HeadShape kHeads[] = {{1, 1, 8},
                                 {2, 2, 64},
                                 {4, 2, 16, DType::kBF16},
                                 {3, 1, 24, DType::kBF16},
+                                {3, 1, 40, DType::kBF16},
                                 {2, 1, 64, DType::kBF16}};
 
 template <typename MakeCase>
@@ -174,11 +176,33 @@ void check_paths(const Ops& ops) {
   }
 }
 
+// Values that are not finite reach the rows that attend to them, and none before.
+void check_infinite_value(const Ops& ops) {
+  constexpr int kToken = 29;
+  ThreadPool pool(2);
+  const Forest forest{{{-1, kPathLength, 0}}, 0};
+  const BuiltForest built = build_forest(forest);
+  for (const HeadShape& heads : kHeads) {
+    const OpCase forward = attention_forward_case("infinite value", forest, heads);
+    const Outcome finite = run_case(ops, pool, forward, make_arrays(forward));
+    std::vector<Array> arrays = make_arrays(forward);
+    const int64_t slot = built.row_slots[kToken];
+    const int64_t row = slot / kKeyBlock * heads.kv_heads * kKeyBlock + slot % kKeyBlock;
+    arrays[kForwardValues].set_number(row * heads.head_dim, std::numeric_limits<double>::infinity());
+    const Outcome other = run_case(ops, pool, forward, arrays);
+    for (int token = 0; token < kToken; ++token)
+      check_same_bits(text("out of token ", token, ", head width ", heads.head_dim),
+                      row_of(other.arrays[kForwardOut], token), row_of(finite.arrays[kForwardOut], token));
+    EXPECT(!std::isfinite(row_of(other.arrays[kForwardOut], kToken).number(0)), "token ", kToken);
+  }
+}
+
 const Registration registered([] {
   add_op_tests("kv_write", kv_write_cases);
   add_op_tests("attention_forward", [] { return cases(attention_forward_case, true); });
   add_op_tests("attention_backward", [] { return cases(attention_backward_case, false); });
   add_backend_tests("attention equal bits of a path", check_paths);
+  add_backend_tests("attention before a value that is not finite", check_infinite_value);
 });
 
 }  // namespace

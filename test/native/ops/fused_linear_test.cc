@@ -14,7 +14,8 @@ struct FusedShape {
 // One product and several, narrower than a panel and wider, few rows and many, enough work for all threads.
 const FusedShape kShapes[] = {{0, 5, {3}},          {1, 1, {1, 1}},   {1, 33, {17, 5, 40}},
                               {2, 16, {16, 1, 48}}, {5, 31, {50, 7}}, {7, 40, {31, 16}},
-                              {9, 300, {33, 1, 2}}, {33, 19, {5}},    {70, 257, {96, 17, 9}}};
+                              {9, 300, {33, 1, 2}}, {33, 19, {5}},    {70, 257, {96, 17, 9}},
+                              {40, 600, {70}},      {300, 20, {40}}};
 
 struct FusedCase {
   FusedShape shape;
@@ -147,6 +148,55 @@ struct SwigluCall {
   OpCase op_case() const { return {fused.label("swiglu", " acc"), operands(), *this}; }
 };
 
+// ---- a whole block --------------------------------------------------------------------------------------
+
+// N is the inner width; `extra`: out is x.
+struct BlockCall {
+  FusedCase fused;
+  bool separate;
+
+  std::vector<Operand> operands() const {
+    const auto& [shape, dtype, keep, extra] = fused;
+    const int64_t inner = shape.outputs.front();
+    // Whatever rounds to another neighbour on the way: what counts is that the parts have the same bits.
+    const double largest = static_cast<double>(shape.k) * kLargest;
+    const bool bf16 = dtype == DType::kBF16;
+    const Tolerance tolerance{static_cast<double>(inner) * largest * largest * (bf16 ? 0x1p-7 : 0x1p-18), 0,
+                              bf16 ? 1e-4 : 1e-9};
+    return {acc("out", {shape.m, shape.k}, tolerance).rows(),
+            input("x", {shape.m, shape.k}).rows(),
+            input("norm", {shape.k}),
+            input("gate", {inner, shape.k}),
+            input("up", {inner, shape.k}),
+            input("down", {shape.k, inner})};
+  }
+
+  std::vector<double> operator()(const Ops& ops, Context& context, const std::vector<View>& v) const {
+    const auto& [shape, dtype, keep, extra] = fused;
+    const int64_t rows = v[1].rows(), inner = shape.outputs.front();
+    const GuardedWeight gate(ops, context, v[3], inner, shape.k, dtype),
+        up(ops, context, v[4], inner, shape.k, dtype), down(ops, context, v[5], shape.k, inner, dtype);
+    const WorkingRows normed(ops, context, rows, shape.k), of_gate(ops, context, rows, inner),
+        of_up(ops, context, rows, inner), activated(ops, context, rows, inner);
+    View x = v[1];
+    if (extra) x.data = v[0].data;
+    if (separate) {
+      ops.rms_norm_forward(context, normed.view(), View{}, x, v[2], kEpsilon);
+      ops.linear_forward(context, of_gate.view(), normed.view(), gate.get(), View{}, false);
+      ops.linear_forward(context, of_up.view(), normed.view(), up.get(), View{}, false);
+      ops.swiglu_forward(context, activated.view(), of_gate.view(), of_up.view());
+      ops.linear_forward(context, v[0], activated.view(), down.get(), View{}, true);
+    } else {
+      ops.feed_forward(context, v[0], x, {v[2], kEpsilon, gate.get(), up.get(), down.get()},
+                       {normed.view(), of_gate.view(), of_up.view(), activated.view()});
+    }
+    for (const GuardedWeight* weight : {&gate, &up, &down}) weight->check_guard();
+    return {};
+  }
+
+  OpCase op_case() const { return {fused.label("block", " in place"), operands(), *this}; }
+};
+
 template <class Call>
 std::vector<OpCase> op_cases() {
   std::vector<OpCase> all;
@@ -174,6 +224,8 @@ const Registration registered([] {
   add_backend_tests("norm_linear_forward has the bits of its parts", check_same_bits_as_separate<NormCall>);
   add_backend_tests("swiglu_linear_forward has the bits of its parts",
                     check_same_bits_as_separate<SwigluCall>);
+  add_op_tests("feed_forward", op_cases<BlockCall>);
+  add_backend_tests("feed_forward has the bits of its parts", check_same_bits_as_separate<BlockCall>);
 });
 
 }  // namespace
@@ -196,6 +248,28 @@ TEST("ops/reference/norm_linear_forward refuses") {
   PackedWeight wider = full.get();
   wider.k = 3;
   expect_error("ERR_SHAPE", [&] { run({{row(out), wider, View{}}}); });
+}
+
+TEST("ops/reference/feed_forward refuses") {
+  const Ops& ops = reference_ops();
+  ThreadPool pool(1);
+  Context context{pool};
+  float values[4][4] = {}, source[] = {1, 2, 3, 4};
+  const auto row = [&](int i) { return View(values[i], DType::kF32, {1, 2}); };
+  const View source_view(source, DType::kF32, {2, 2}), norm(source, DType::kF32, {2});
+  const GuardedWeight full(ops, context, source_view, 2, 2, DType::kF32);
+  const GuardedWeight half(ops, context, source_view, 2, 2, DType::kBF16);
+  const auto run = [&](const PackedWeight& up, const PackedWeight& down) {
+    ops.feed_forward(context, row(0), row(0), {norm, kEpsilon, full.get(), up, down},
+                     {row(1), row(2), row(3), row(3)});
+  };
+  run(full.get(), full.get());
+  PackedWeight wider = full.get();
+  wider.k = 3;
+  expect_error("ERR_SHAPE", [&] { run(half.get(), full.get()); });
+  expect_error("ERR_SHAPE", [&] { run(full.get(), half.get()); });
+  expect_error("ERR_SHAPE", [&] { run(wider, full.get()); });
+  expect_error("ERR_SHAPE", [&] { run(full.get(), wider); });
 }
 
 }  // namespace winnow::test
