@@ -80,4 +80,47 @@ void feed_forward_of_parts(Context& context, View out, View x, const FeedForward
   kSwigluLinear(context, out, room.activated, room.gate, room.up, weights.down, true, false);
 }
 
+inline void require_feed_forward_backward(View dnormed, const FeedForwardGradients& dweights, View dout,
+                                          View normed, View gate, View up, const FeedForwardWeights& weights,
+                                          View activated, View dactivated) {
+  const char* op = "feed_forward_backward";
+  const int64_t rows = dout.rows(), width = weights.gate.k, inner = weights.gate.n;
+  require_product_dtype(op, weights.gate.dtype);
+  for (const PackedWeight* weight : {&weights.up, &weights.down}) {
+    const bool down = weight == &weights.down;
+    WINNOW_CHECK(weight->dtype == weights.gate.dtype && weight->n == (down ? width : inner) &&
+                     weight->k == (down ? inner : width),
+                 "ERR_SHAPE", "[feed_forward_backward] the weights are not of one block");
+  }
+  const auto require = [&](const char* argument, View view, int64_t cols) {
+    require_shape(op, argument, view, rows, cols);
+  };
+  require("dnormed", dnormed, width);
+  require("dout", dout, width);
+  require("normed", normed, width);
+  require("gate", gate, inner);
+  require("up", up, inner);
+  require("activated", activated, inner);
+  require("dactivated", dactivated, inner);
+  if (dweights.gate) require_shape(op, "dgate", dweights.gate, inner, width);
+  if (dweights.up) require_shape(op, "dup", dweights.up, inner, width);
+  if (dweights.down) require_shape(op, "ddown", dweights.down, width, inner);
+}
+
+template <auto kSwiglu, auto kSwigluBackward, auto kBackwardInput, auto kBackwardWeight>
+void feed_forward_backward_of_parts(Context& context, View dnormed, const FeedForwardGradients& dweights,
+                                    View dout, View normed, View gate, View up,
+                                    const FeedForwardWeights& weights, View activated, View dactivated) {
+  require_feed_forward_backward(dnormed, dweights, dout, normed, gate, up, weights, activated, dactivated);
+  const DType dtype = weights.gate.dtype;
+  kSwiglu(context, activated, gate, up);
+  if (dweights.down) kBackwardWeight(context, dweights.down, dout, activated, dtype);
+  kBackwardInput(context, dactivated, dout, weights.down, false);
+  kSwigluBackward(context, gate, up, dactivated, gate, up);
+  if (dweights.gate) kBackwardWeight(context, dweights.gate, gate, normed, dtype);
+  if (dweights.up) kBackwardWeight(context, dweights.up, up, normed, dtype);
+  kBackwardInput(context, dnormed, gate, weights.gate, false);
+  kBackwardInput(context, dnormed, up, weights.up, true);
+}
+
 }  // namespace winnow

@@ -51,6 +51,10 @@ struct FeedForwardWeights {
   float epsilon;
   PackedWeight gate, up, down;
 };
+// Gradients (F, D), (F, D), (D, F) of its weights; empty: nobody asks for them.
+struct FeedForwardGradients {
+  View gate, up, down;
+};
 // Working room of it: undefined before and afterwards.
 struct FeedForwardRoom {
   View normed, gate, up, activated;  // (M, D), (M, F), (M, F), (M, F)
@@ -197,6 +201,11 @@ struct Ops {
   // `rms_norm_forward` of x (M, D); out may alias x.
   void (*feed_forward)(Context&, View out, View x, const FeedForwardWeights& weights,
                        const FeedForwardRoom& room);
+  // The gradient of a block: dnormed (M, D) set, dweights acc, of dout (M, D); normed (M, D) as the norm gave
+  // it. gate and up (M, F), the products, are undefined afterwards; activated and dactivated (M, F) are room.
+  void (*feed_forward_backward)(Context&, View dnormed, const FeedForwardGradients& dweights, View dout,
+                                View normed, View gate, View up, const FeedForwardWeights& weights,
+                                View activated, View dactivated);
 
   // ---- head --------------------------------------------------------------------------------------
   // out (M, D) set = rows of x at indices (M, i32); and its gradient, dx acc in row order.

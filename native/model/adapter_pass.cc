@@ -68,6 +68,10 @@ bool is_adapted(const ModelState& state, const Parameter& weight) {
   return weight.adapter_a && state.adapter_on;
 }
 
+bool has_adapted_feed_forward(const ModelState& state, const LayerParameters& layer) {
+  return is_adapted(state, *layer.gate) || is_adapted(state, *layer.up) || is_adapted(state, *layer.down);
+}
+
 void begin_adapter_pass(ModelState& state, const ForwardBatch& batch) {
   state.dropout_keys = View{};
   if (batch.dropout_keys.empty()) return;

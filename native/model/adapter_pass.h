@@ -10,6 +10,7 @@ void begin_adapter_pass(ModelState& state, const ForwardBatch& batch);
 
 // Whether `weight` has an adapter that is on.
 bool is_adapted(const ModelState& state, const Parameter& weight);
+bool has_adapted_feed_forward(const ModelState& state, const LayerParameters& layer);
 
 // out (M, N) acc += s B A dropout(x), x (M, K), where `weight` is adapted.
 void adapter_forward(ModelState& state, View out, View x, const Parameter& weight);

@@ -58,6 +58,15 @@ class Backward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
     const View dactivated = work(Slot::kGate, state_.config.feed_forward);
+    if (!has_adapted_feed_forward(state_, layer)) {
+      recompute_norm(layer.post_attention_norm, kept.residual_mid);
+      state_.ops.feed_forward_backward(
+          state_.context, dnormed_,
+          {layer.gate->gradient.view(), layer.up->gradient.view(), layer.down->gradient.view()}, dresidual_,
+          normed_, kept.gate, kept.up, feed_forward_weights(state_, layer), activated, dactivated);
+      norm(layer.post_attention_norm, kept.residual_mid, kept.feed_forward_rstd);
+      return;
+    }
     state_.ops.swiglu_forward(state_.context, activated, kept.gate, kept.up);
     linear(dactivated, dresidual_, activated, layer.down, nullptr, false);
     // gate and up are read for the last time: their gradients take their place.

@@ -34,6 +34,11 @@ float attention_scale(const ModelConfig& config) {
   return 1.0f / std::sqrt(static_cast<float>(config.head_dim));
 }
 
+FeedForwardWeights feed_forward_weights(const ModelState& state, const LayerParameters& layer) {
+  return {layer.post_attention_norm->value.view(), state.config.norm_epsilon, layer.gate->packed,
+          layer.up->packed, layer.down->packed};
+}
+
 namespace {
 
 // One forward pass. What there are activations for lies there, where backward reads it; the rest in the
@@ -163,13 +168,9 @@ class Forward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const Parameter& down = *layer.down;
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
-    const bool adapted =
-        is_adapted(state_, *layer.gate) || is_adapted(state_, *layer.up) || is_adapted(state_, down);
-    if (!kept.gate && !adapted) {
+    if (!kept.gate && !has_adapted_feed_forward(state_, layer)) {
       if (kept_) move_residual(next_residual(index));
-      state_.ops.feed_forward(state_.context, residual_, residual_,
-                              {layer.post_attention_norm->value.view(), state_.config.norm_epsilon,
-                               layer.gate->packed, layer.up->packed, down.packed},
+      state_.ops.feed_forward(state_.context, residual_, residual_, feed_forward_weights(state_, layer),
                               {normed_, work(Slot::kGate, state_.config.feed_forward),
                                work(Slot::kUp, state_.config.feed_forward), activated});
       return;

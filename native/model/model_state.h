@@ -84,6 +84,8 @@ View split_heads(View x, int64_t heads);
 // 1 / sqrt(Dh)
 float attention_scale(const ModelConfig& config);
 
+FeedForwardWeights feed_forward_weights(const ModelState& state, const LayerParameters& layer);
+
 inline View bias_view(const Parameter* bias) { return bias ? bias->value.view() : View{}; }
 
 }  // namespace winnow

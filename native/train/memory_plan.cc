@@ -27,8 +27,10 @@ int64_t scratch_bytes(const ModelConfig& config, int64_t rows, const PlanOptions
   const int64_t widest = std::max({config.width, config.feed_forward, query_width(config)});
   const int64_t head = int64_t{options.head_chunk_rows} * config.vocabulary;
   const int64_t scores = config.heads / config.kv_heads * rows * kFloatBytes;  // of one query's group
-  return options.threads * (kThreadScratchBytes + scores) + std::max(rows * widest, head) * kFloatBytes +
-         rows * config.heads * kFloatBytes;
+  // Of a feed-forward block's gradient: gradients of its output, gate and up, and what was activated, twice.
+  const int64_t block = rows * (config.width + 4 * config.feed_forward) * int64_t{sizeof(bf16)};
+  return options.threads * (kThreadScratchBytes + scores) +
+         std::max(std::max(rows * widest, head) * kFloatBytes, block) + rows * config.heads * kFloatBytes;
 }
 
 struct AdapterNumbers {

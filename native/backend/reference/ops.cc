@@ -38,6 +38,9 @@ const Ops& reference_ops() {
       .feed_forward =
           feed_forward_of_parts<norm_then_linear<reference::rms_norm_forward, reference::linear_forward>,
                                 swiglu_then_linear<reference::swiglu_forward, reference::linear_forward>>,
+      .feed_forward_backward =
+          feed_forward_backward_of_parts<reference::swiglu_forward, reference::swiglu_backward,
+                                         reference::linear_backward_input, reference::linear_backward_weight>,
       .gather_rows = reference::gather_rows,
       .scatter_add_rows = reference::scatter_add_rows,
       .softmax_statistics = reference::softmax_statistics,
