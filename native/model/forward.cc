@@ -168,15 +168,14 @@ class Forward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const Parameter& down = *layer.down;
     const View activated = work(Slot::kActivated, state_.config.feed_forward);
+    if (kept_) move_residual(next_residual(index));
     if (!kept.gate && !has_adapted_feed_forward(state_, layer)) {
-      if (kept_) move_residual(next_residual(index));
       state_.ops.feed_forward(state_.context, residual_, residual_, feed_forward_weights(state_, layer),
                               {normed_, work(Slot::kGate, state_.config.feed_forward),
                                work(Slot::kUp, state_.config.feed_forward), activated});
       return;
     }
     const auto [gate, up] = gate_and_up(index, kept);
-    if (kept_) move_residual(next_residual(index));
     state_.ops.swiglu_linear_forward(state_.context, residual_, activated, gate, up, down.packed, true,
                                      is_adapted(state_, down));
     adapter_forward(state_, residual_, activated, down);
