@@ -4,6 +4,7 @@
 #include <array>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "backend/ops.h"
 #include "backend/shapes.h"
@@ -51,6 +52,25 @@ inline void require_feed_forward(View out, View x, const FeedForwardWeights& wei
   WINNOW_CHECK(weights.down.dtype == weights.gate.dtype, "ERR_SHAPE",
                "[feed_forward] the weights are not of one format", name(weights.gate.dtype),
                name(weights.down.dtype));
+}
+
+inline void require_linear_backward(View dx, std::span<const LinearGradient> gradients, View x) {
+  const char* op = "linear_backward";
+  WINNOW_CHECK(!gradients.empty(), "ERR_SHAPE", "[linear_backward] no product read x",
+               "one or more gradients", "none");
+  const int64_t rows = x.rows(), width = gradients.front().weight.k;
+  const DType dtype = gradients.front().weight.dtype;
+  require_product_dtype(op, dtype);
+  require_shape(op, "x", x, rows, width);
+  require_shape(op, "dx", dx, rows, width);
+  for (const LinearGradient& gradient : gradients) {
+    WINNOW_CHECK(gradient.weight.k == width && gradient.weight.dtype == dtype, "ERR_SHAPE",
+                 "[linear_backward] the products did not read the same rows",
+                 std::to_string(width) + " inputs in " + name(dtype),
+                 std::to_string(gradient.weight.k) + " inputs in " + name(gradient.weight.dtype));
+    require_shape(op, "dout", gradient.dout, rows, gradient.weight.n);
+    if (gradient.dweight) require_shape(op, "dweight", gradient.dweight, gradient.weight.n, width);
+  }
 }
 
 template <auto kNorm, auto kLinear>
@@ -107,6 +127,16 @@ inline void require_feed_forward_backward(View dnormed, const FeedForwardGradien
   if (dweights.down) require_shape(op, "ddown", dweights.down, width, inner);
 }
 
+template <auto kBackwardInput, auto kBackwardWeight>
+void linear_backward_of_parts(Context& context, View dx, std::span<const LinearGradient> gradients, View x) {
+  require_linear_backward(dx, gradients, x);
+  bool accumulate = false;
+  for (const LinearGradient& gradient : gradients) {
+    if (gradient.dweight) kBackwardWeight(context, gradient.dweight, gradient.dout, x, gradient.weight.dtype);
+    kBackwardInput(context, dx, gradient.dout, gradient.weight, std::exchange(accumulate, true));
+  }
+}
+
 template <auto kSwiglu, auto kSwigluBackward, auto kBackwardInput, auto kBackwardWeight>
 void feed_forward_backward_of_parts(Context& context, View dnormed, const FeedForwardGradients& dweights,
                                     View dout, View normed, View gate, View up,
@@ -117,10 +147,9 @@ void feed_forward_backward_of_parts(Context& context, View dnormed, const FeedFo
   if (dweights.down) kBackwardWeight(context, dweights.down, dout, activated, dtype);
   kBackwardInput(context, dactivated, dout, weights.down, false);
   kSwigluBackward(context, gate, up, dactivated, gate, up);
-  if (dweights.gate) kBackwardWeight(context, dweights.gate, gate, normed, dtype);
-  if (dweights.up) kBackwardWeight(context, dweights.up, up, normed, dtype);
-  kBackwardInput(context, dnormed, gate, weights.gate, false);
-  kBackwardInput(context, dnormed, up, weights.up, true);
+  const std::array gradients{LinearGradient{gate, weights.gate, dweights.gate},
+                             LinearGradient{up, weights.up, dweights.up}};
+  linear_backward_of_parts<kBackwardInput, kBackwardWeight>(context, dnormed, gradients, normed);
 }
 
 }  // namespace winnow

@@ -45,6 +45,13 @@ struct LinearOutput {
   View bias;
 };
 
+// The gradient of one of them: dout (M, N), and that of the weight (N, K), or empty: nobody asks for it.
+struct LinearGradient {
+  View dout;
+  PackedWeight weight;
+  View dweight;
+};
+
 // The weights of a feed-forward block, all of one format, and its norm (D).
 struct FeedForwardWeights {
   View norm;
@@ -145,6 +152,9 @@ struct Ops {
   void (*linear_backward_input)(Context&, View dx, View dout, PackedWeight weight, bool accumulate);
   // dweight (N, K) acc += dout (M, N)^T . x (M, K), products in `dtype`, rows in order.
   void (*linear_backward_weight)(Context&, View dweight, View dout, View x, DType dtype);
+  // The two above for products that read the same x (M, K) and whose weights have one format, with their
+  // bits: dweights acc; dx (M, K) set to the sum over `gradients`, in order. dx may not alias x or a dout.
+  void (*linear_backward)(Context&, View dx, std::span<const LinearGradient> gradients, View x);
   // dbias (N) acc += column sums of dout (M, N), rows in order.
   void (*bias_backward)(Context&, View dbias, View dout);
 

@@ -46,12 +46,20 @@ class Backward {
                                  rstd, weight->value.view(), true);
   }
 
-  void linear(View dx, View dout, View x, Parameter* weight, Parameter* bias, bool accumulate) {
-    if (weight->gradient)
-      state_.ops.linear_backward_weight(state_.context, weight->gradient.view(), dout, x, state_.dtype);
-    if (bias && bias->gradient) state_.ops.bias_backward(state_.context, bias->gradient.view(), dout);
-    state_.ops.linear_backward_input(state_.context, dx, dout, weight->packed, accumulate);
-    adapter_backward(state_, dx, dout, x, *weight);
+  struct Projection {
+    View dout;
+    Parameter* weight;
+    Parameter* bias;
+  };
+  void linear(View dx, std::initializer_list<Projection> projections, View x) {
+    std::vector<LinearGradient> gradients;
+    for (const auto& [dout, weight, bias] : projections) {
+      gradients.push_back({dout, weight->packed, weight->gradient.view()});
+      if (bias && bias->gradient) state_.ops.bias_backward(state_.context, bias->gradient.view(), dout);
+    }
+    state_.ops.linear_backward(state_.context, dx, gradients, x);
+    for (const Projection& projection : projections)
+      adapter_backward(state_, dx, projection.dout, x, *projection.weight);
   }
 
   void feed_forward_block(int index, const LayerActivations& kept) {
@@ -68,12 +76,11 @@ class Backward {
       return;
     }
     state_.ops.swiglu_forward(state_.context, activated, kept.gate, kept.up);
-    linear(dactivated, dresidual_, activated, layer.down, nullptr, false);
+    linear(dactivated, {{dresidual_, layer.down, nullptr}}, activated);
     // gate and up are read for the last time: their gradients take their place.
     state_.ops.swiglu_backward(state_.context, kept.gate, kept.up, dactivated, kept.gate, kept.up);
     recompute_norm(layer.post_attention_norm, kept.residual_mid);
-    linear(dnormed_, kept.gate, normed_, layer.gate, nullptr, false);
-    linear(dnormed_, kept.up, normed_, layer.up, nullptr, true);
+    linear(dnormed_, {{kept.gate, layer.gate, nullptr}, {kept.up, layer.up, nullptr}}, normed_);
     norm(layer.post_attention_norm, kept.residual_mid, kept.feed_forward_rstd);
   }
 
@@ -101,7 +108,7 @@ class Backward {
     const LayerParameters& layer = state_.layers[static_cast<size_t>(index)];
     const ModelConfig& config = state_.config;
     const View dattended = work(Slot::kAttended, state_.query_width());
-    linear(dattended, dresidual_, kept.attended, layer.output, layer.output_bias, false);
+    linear(dattended, {{dresidual_, layer.output, layer.output_bias}}, kept.attended);
 
     const View dquery = work(Slot::kQueryGradient, state_.query_width());
     const View dkey = work(Slot::kKeyGradient, state_.key_width());
@@ -113,9 +120,11 @@ class Backward {
     unrotate(dkey, layer.key_norm, config.kv_heads, kept.key_raw, kept.key_rstd);
 
     recompute_norm(layer.input_norm, kept.residual_in);
-    linear(dnormed_, dquery, normed_, layer.query, layer.query_bias, false);
-    linear(dnormed_, dkey, normed_, layer.key, layer.key_bias, true);
-    linear(dnormed_, dvalue, normed_, layer.value, layer.value_bias, true);
+    linear(dnormed_,
+           {{dquery, layer.query, layer.query_bias},
+            {dkey, layer.key, layer.key_bias},
+            {dvalue, layer.value, layer.value_bias}},
+           normed_);
     norm(layer.input_norm, kept.residual_in, kept.attention_rstd);
   }
 
@@ -151,10 +160,8 @@ void Model::head_backward(View dhidden, View dlogits, View hidden) {
   ModelState& state = *state_;
   WINNOW_CHECK(state.trains, "ERR_NOT_TRAINING", "the model holds no gradients",
                "a model after enableTraining()");
-  if (state.head->gradient)
-    state.ops.linear_backward_weight(state.context, state.head->gradient.view(), dlogits, hidden,
-                                     state.dtype);
-  state.ops.linear_backward_input(state.context, dhidden, dlogits, state.head->packed, false);
+  const LinearGradient gradient{dlogits, state.head->packed, state.head->gradient.view()};
+  state.ops.linear_backward(state.context, dhidden, {&gradient, 1}, hidden);
 }
 
 }  // namespace winnow

@@ -202,6 +202,7 @@ Ops make_ops(const OpenDevice& open) {
       .linear_forward = linear_forward,
       .linear_backward_input = linear_backward_input,
       .linear_backward_weight = linear_backward_weight,
+      .linear_backward = linear_backward_of_parts<linear_backward_input, linear_backward_weight>,
       .bias_backward = bias_backward,
       .embedding_forward = embedding_forward,
       .embedding_backward = embedding_backward,

@@ -21,6 +21,8 @@ const Ops& reference_ops() {
       .linear_forward = reference::linear_forward,
       .linear_backward_input = reference::linear_backward_input,
       .linear_backward_weight = reference::linear_backward_weight,
+      .linear_backward =
+          linear_backward_of_parts<reference::linear_backward_input, reference::linear_backward_weight>,
       .bias_backward = reference::bias_backward,
       .embedding_forward = reference::embedding_forward,
       .embedding_backward = reference::embedding_backward,

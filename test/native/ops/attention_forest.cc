@@ -87,7 +87,8 @@ BuiltForest build_forest(const Forest& forest) {
     const auto row_begin = static_cast<int32_t>(built.rows);
     for (int32_t position = begin; position < end;) {
       const int32_t base = position / kKeyBlock * kKeyBlock, stop = std::min(end, base + kKeyBlock);
-      const auto block = static_cast<int32_t>(built.blocks++);
+      const bool joins = forest.joined && position == begin && position > base && !path.empty();
+      const auto block = joins ? path.back().block : static_cast<int32_t>(built.blocks++);
       path.push_back({block, base, position - base, stop - base, cached ? -1 : row_begin + position - begin});
       for (; position < stop; ++position) {
         const int content = part.contents + position - begin;

@@ -14,8 +14,9 @@ struct ForestPart {
 
 struct Forest {
   std::vector<ForestPart> parts;
-  int cached = 0;      // the first parts came from an earlier call: keys without batch rows
-  bool twins = false;  // every segment twice, the second one over the keys of the first
+  int cached = 0;       // the first parts came from an earlier call: keys without batch rows
+  bool twins = false;   // every segment twice, the second one over the keys of the first
+  bool joined = false;  // a part goes on in its parent's last block, if that has room
 };
 
 struct BuiltForest {

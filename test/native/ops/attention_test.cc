@@ -35,9 +35,11 @@ const std::vector<NamedForest>& forests() {
       {"two trees", {{{-1, 5, 0}, {-1, 21, 100}}, 0}},
       {"siblings", {{{-1, 19, 0}, {0, 3, 100}, {0, 30, 200}, {1, 14, 300}, {1, 1, 400}}, 0}},
       {"long", {{{-1, 150, 0}}, 0}},
+      {"long with siblings", {{{-1, 130, 0}, {0, 20, 200}, {0, 3, 300}, {0, 21, 400}}, 0}},
       {"decode", {{{-1, 33, 0}, {-1, 16, 100}, {0, 1, 200}, {0, 1, 300}, {1, 1, 400}}, 2}},
       {"decode of two groups", decode_of_two_groups()},
       {"twins", {{{-1, 30, 0}, {0, 5, 30}}, 1, true}},
+      {"one block of two parts", {{{-1, 7, 0}, {0, 20, 7}, {1, 3, 27}}, 0, false, true}},
   };
   return all;
 }
@@ -49,7 +51,8 @@ constexpr HeadShape kHeads[] = {{1, 1, 8},
                                 {4, 2, 16, DType::kBF16},
                                 {3, 1, 24, DType::kBF16},
                                 {3, 1, 40, DType::kBF16},
-                                {2, 1, 64, DType::kBF16}};
+                                {2, 1, 64, DType::kBF16},
+                                {7, 1, 80, DType::kBF16}};
 
 template <typename MakeCase>
 std::vector<OpCase> cases(MakeCase make_case, bool allow_cached) {
