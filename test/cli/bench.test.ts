@@ -160,6 +160,10 @@ test('an exclusion computes what the count says, and a peer with fewer queries i
     answerTokens: 32,
   };
   expect(record.details.computedTokens).toBe(exclusionComputedTokens(shape));
+  expect(record.phases?.map(({ phase }) => phase)).toEqual(['prefill', 'decode', 'rest', 'not accounted for']);
+  expect(record.phases?.slice(0, 2).every((phase) => phase.seconds > 0 && (phase.floorSeconds ?? 0) > 0)).toBe(true);
+  const sum = record.phases?.reduce((total, { seconds }) => total + seconds, 0);
+  expect(sum).toBeCloseTo(record.secondsMedian, 9);
   // Seconds of one query count twice.
   expect(record.peers[0]).toMatchObject({ peer: 'fake', status: 'done', secondsMedian: 4, scale: 2 });
   expect(record.peers[0]?.check).toContain('counts');

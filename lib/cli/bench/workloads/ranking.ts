@@ -54,6 +54,8 @@ export async function runExclusion(
   let promptTokens = 0;
   let computedTokens = 0;
   let answers = 0;
+  let prefill = 0;
+  let decode = 0;
   const { seconds } = await timed(async () => {
     for (let gone = 0; gone < shape.candidates - 1; gone++) {
       const { completions, statistics } = await model.generate({
@@ -65,10 +67,16 @@ export async function runExclusion(
       });
       promptTokens += statistics.promptTokens;
       computedTokens += statistics.prefilledTokens;
+      prefill += statistics.prefillSeconds;
+      decode += statistics.decodeSeconds;
       answers += completions.flat().filter(({ tokens }) => tokens.length === shape.answerTokens).length;
     }
   });
-  return { seconds: [seconds], details: { promptTokens, computedTokens, answers } };
+  return {
+    seconds: [seconds],
+    details: { promptTokens, computedTokens, answers },
+    phaseSeconds: { prefill, decode, rest: seconds - prefill - decode },
+  };
 }
 
 const givenTokens = ({ candidates, prefix, candidateTokens, suffix }: ExclusionShape): number => {
